@@ -149,7 +149,9 @@ async def test_healthy_path_passes(serve_command: ServeCommand) -> None:
     """All sizes arrive unchanged both ways, and the figures say what was tried."""
     result = await size(serve_command().port)
     assert (result.outcome, result.findings) == (Outcome.PASS, ())
-    assert result.summary.endswith("and up to 1,048,576 bytes, both ways")
+    assert result.summary.endswith(
+        "transfers of up to 1,048,576 bytes arrive in both directions"
+    )
     assert result.figures["up_largest_passed"] == 1048576
     assert result.figures["down_largest_passed"] == 1048576
 

@@ -277,7 +277,7 @@ async def test_old_server_is_only_reached() -> None:
     with relay(None, answering("old")) as port:
         judgement = judged(await ask(port))
     assert found(judgement) == []
-    assert judgement.summary.endswith("answers datagrams")
+    assert judgement.summary.endswith("responds to datagrams")
     assert "loss and sizes were not tested" in judgement.remarks[-1]
 
 

@@ -220,8 +220,8 @@ def _lines(
     for problem in error.errors(include_url=False, include_input=False):
         facts = problem.get("ctx", {})
         if problem["type"] == _CONTRADICTION:
-            mine, other = value_of(facts["field"]), value_of(facts["other"])
-            lines.append(f"{mine}: {facts['relation']} {other}")
+            first, other = value_of(facts["field"]), value_of(facts["other"])
+            lines.append(f"{first}: {facts['relation']} {other}")
         else:
             field = str(problem["loc"][0])
             lines.append(

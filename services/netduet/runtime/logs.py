@@ -210,7 +210,6 @@ def _escaped(char: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """Convert a value that orjson does not serialize."""
     if isinstance(value, Mapping):
         return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -235,7 +234,6 @@ def _text(form: Callable[[object], str], value: object) -> str:
 
 
 def _console(*, colors: bool) -> Callable[[WrappedLogger, str, EventDict], bytes]:
-    """Return a renderer for a terminal."""
     from structlog.dev import ConsoleRenderer  # noqa: PLC0415
 
     render = ConsoleRenderer(colors=colors and not os.environ.get("NO_COLOR"))

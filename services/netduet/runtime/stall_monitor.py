@@ -48,7 +48,6 @@ class StallMonitor:
     """
 
     def __init__(self) -> None:
-        """Create it; monitoring starts with the context."""
         self.count = 0
         self.total = 0.0
         self._recent: deque[TimeSpan] = deque(maxlen=_MAX_STALLS)
@@ -60,7 +59,6 @@ class StallMonitor:
         self._checked_at = 0.0
 
     async def __aenter__(self) -> Self:
-        """Start to monitor the running loop."""
         self._checked_at = time.monotonic()
         self._wake_up(asyncio.get_running_loop())
         return self

@@ -99,7 +99,6 @@ class Server:
     def __init__(
         self, settings: ServerSettings, instance: str, log: FilteringBoundLogger
     ) -> None:
-        """Wire the parts together; nothing runs yet."""
         limits = _limits(settings)
         self._settings = settings
         self._log = log
@@ -185,7 +184,6 @@ class Server:
     async def _admin(
         self, admin: Sockets | None, sockets: Sockets
     ) -> AsyncIterator[None]:
-        """Serve the admin port, if there is one."""
         if admin is None:
             yield
             return
@@ -290,7 +288,6 @@ def _limits(settings: ServerSettings) -> Limits:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event for at most that many seconds."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -26,7 +26,6 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        """Start at zero."""
         self.accepted = 0
         self.plain = 0
         self.framed = 0

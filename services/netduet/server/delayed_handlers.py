@@ -35,7 +35,6 @@ class DelayedHandlers:
     __slots__ = ("_close_after_eof", "_timers", "_writer")
 
     def __init__(self, writer: WriteControl) -> None:
-        """Answer through ``writer``."""
         self._writer = writer
         self._timers: set[TimerHandle] = set()
         self._close_after_eof: tuple[CloseQuestion, int] | None = None
@@ -78,8 +77,6 @@ class DelayedHandlers:
         self._timers.clear()
 
     def _call_later(self, delay: float, action: Callable[[], None]) -> None:
-        """Run the action after a delay, and send what it queues."""
-
         def run() -> None:
             self._timers.discard(timer)
             action()

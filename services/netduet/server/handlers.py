@@ -74,7 +74,6 @@ class Handlers:
         ledger: Ledger,
         stalls: StallMonitor,
     ) -> None:
-        """Set what the answers are made of."""
         self.identity = identity
         self._ledger = ledger
         self._stalls = stalls
@@ -115,12 +114,12 @@ class Handlers:
             zone=self.identity.zone,
         )
 
-    def _report(self, _question: BaseModel, asker: RequestOrigin) -> ServerReport:
-        info = tcp_info(asker.descriptor)
+    def _report(self, _question: BaseModel, origin: RequestOrigin) -> ServerReport:
+        info = tcp_info(origin.descriptor)
         drops = backlog = None
-        if asker.listener is not None:
-            drops = kernel.openings_dropped(asker.listener, self.listen_drops_before)
-            backlog = accept_queue(asker.listener)
+        if origin.listener is not None:
+            drops = kernel.openings_dropped(origin.listener, self.listen_drops_before)
+            backlog = accept_queue(origin.listener)
         return ServerReport(
             instance=self.identity.instance,
             connection=info,
@@ -145,7 +144,7 @@ class Handlers:
         changed_at = payload_pattern.changed_at(payload)
         return SinkAnswer(received=len(payload), changed_at=changed_at)
 
-    def _inspect(self, question: BaseModel, _asker: RequestOrigin) -> Inspection:
+    def _inspect(self, question: BaseModel, _origin: RequestOrigin) -> Inspection:
         asked = cast("InspectQuestion", question)
         entry = self._ledger.find(asked.conn_id)
         info = None
@@ -161,7 +160,7 @@ class Handlers:
             throttled=lately.throttled,
         )
 
-    def _find(self, question: BaseModel, _asker: RequestOrigin) -> LedgerAnswer:
+    def _find(self, question: BaseModel, _origin: RequestOrigin) -> LedgerAnswer:
         # The wire has decoded the question by its kind.
         conn_id = cast("LedgerQuestion", question).conn_id
         entry = self._ledger.find(conn_id)

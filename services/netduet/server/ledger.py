@@ -58,12 +58,10 @@ class Ledger:
     """The last ``size`` framed connections by ``conn_id``; the oldest is dropped first."""
 
     def __init__(self, size: int) -> None:
-        """Start empty."""
         self._size = size
         self._entries: OrderedDict[str, ConnectionEntry] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return the number of connections in the ledger."""
         return len(self._entries)
 
     def add(self, entry: ConnectionEntry) -> None:

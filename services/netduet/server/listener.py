@@ -91,7 +91,6 @@ class Listener:
             await asyncio.sleep(0)
 
     async def _accept_waiting(self, held: list[socket.socket]) -> int:
-        """Accept all waiting connections; return their number."""
         accepted = []
         for sock in held:
             with contextlib.suppress(BlockingIOError, ConnectionAbortedError):

@@ -38,7 +38,6 @@ class ServerMetrics(Collector):
         stalls: StallMonitor,
         sockets: Sockets,
     ) -> None:
-        """Set the sources of the metrics."""
         self._context = context
         self._open_connections = open_connections
         self._streams = streams
@@ -130,7 +129,9 @@ class ServerMetrics(Collector):
                 )
                 total = getattr(counters, field) + of_open
                 text = f"{name.capitalize()} {direction} over TCP."
-                yield _counter(f"netduet_{direction}_{name}", text, total)
+                yield CounterMetricFamily(
+                    f"netduet_{direction}_{name}", text, value=total
+                )
         datagrams = CounterMetricFamily(
             "netduet_datagrams",
             "Datagrams received, by outcome.",
@@ -159,10 +160,6 @@ class ServerMetrics(Collector):
             if known:
                 dropped.add_metric([transport], sum(known))
         yield dropped
-
-
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value=value)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -16,7 +16,6 @@ class RecentClients:
     """The last activity of each client, by address. Pure."""
 
     def __init__(self, max_clients: int = MAX_CLIENTS) -> None:
-        """Start empty."""
         self._max_clients = max_clients
         self._last_active: OrderedDict[str, float] = OrderedDict()
 

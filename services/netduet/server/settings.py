@@ -133,8 +133,8 @@ class ServerSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        mine, total = self.max_connections_per_client, self.max_connections
-        if mine is not None and mine > total:
+        per_client, total = self.max_connections_per_client, self.max_connections
+        if per_client is not None and per_client > total:
             raise contradiction(
                 "max_connections_per_client", "must not exceed", "max_connections"
             )

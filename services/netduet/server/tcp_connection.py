@@ -253,7 +253,6 @@ class TcpConnection(asyncio.Protocol):
         return self._entry
 
     def _expire(self, now: float) -> None:
-        """Handle a deadline of the protocol that has passed."""
         for event in self.wire.expire(now):
             self._handle(event)
         self._writer.send(now)

@@ -28,13 +28,11 @@ class UdpFlowCounters:
     """The tallies of the latest flows, by sender and flow number."""
 
     def __init__(self, max_flows: int = MAX_FLOWS) -> None:
-        """Start empty."""
         self._max_flows = max_flows
         self._flows: OrderedDict[tuple[Address, int], _FlowCounter] = OrderedDict()
         self._last: _FlowCounter | None = None
 
     def __len__(self) -> int:
-        """Return the number of flows."""
         return len(self._flows)
 
     def answer(

@@ -104,7 +104,6 @@ class UdpStreams:
         self._over = False
 
     def __len__(self) -> int:
-        """Return the number of streams."""
         return len(self._streams)
 
     def take(
@@ -167,12 +166,12 @@ class UdpStreams:
         now: float,
         frame_id: int,
     ) -> _UdpStream:
-        theirs = sum(
+        of_client = sum(
             stream.reply_path.peer[0] == reply_path.peer[0]
             for stream in self._streams.values()
         )
         full = len(self._streams) >= self.max_streams
-        if full or theirs >= self._max_per_client:
+        if full or of_client >= self._max_per_client:
             self.refused["total" if full else "client"] += 1
             limit = self.max_streams if full else self._max_per_client
             message = f"the limit of {limit} streams is reached"

@@ -102,7 +102,6 @@ class Duet:
         return self._server
 
     def __enter__(self) -> Self:
-        """Start the server."""
         return self.start()
 
     def __exit__(
@@ -111,7 +110,6 @@ class Duet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove all that was started."""
         self.stop()
 
     def start(self) -> Self:
@@ -178,8 +176,8 @@ class Duet:
         try:
             with engine_errors("the client could not be started"):
                 client.start()
-            patience = _TIMEOUTS[profile] if timeout is None else timeout
-            return ended(client, patience, values.checks)
+            max_seconds = _TIMEOUTS[profile] if timeout is None else timeout
+            return ended(client, max_seconds, values.checks)
         finally:
             engine.remove(client)
 
@@ -215,17 +213,17 @@ class Duet:
         while True:
             wrapped.reload()
             if wrapped.status != "running":
-                why = f"ended with status {wrapped.attrs['State']['ExitCode']}"
+                reason = f"ended with status {wrapped.attrs['State']['ExitCode']}"
                 break
             problem = _problem(server)
             if problem is None:
                 return
             if time.monotonic() > end:
-                why = f"does not respond after {self._ready_timeout:g} s: {problem}"
+                reason = f"does not respond after {self._ready_timeout:g} s: {problem}"
                 break
             time.sleep(_POLL_SECONDS)
         last = "\n".join(engine.log_text(server).splitlines()[-_LAST_LINES:])
-        raise DuetError(f"the server {why}\n{last}")
+        raise DuetError(f"the server {reason}\n{last}")
 
 
 def _problem(server: DockerContainer) -> str | None:

@@ -72,7 +72,6 @@ def _uniform(data: bytes, offset: int, size: int, whole: int) -> int:
 
 
 def _walk(data: bytes, offset: int, max_frame: int) -> EchoReceived:
-    """Consume frames of any sizes, one at a time."""
     end = len(data)
     start = at = offset
     length, first = PEEK(data, at)

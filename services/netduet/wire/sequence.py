@@ -24,10 +24,10 @@ class SequenceGaps:
     """
 
     __slots__ = (
-        "_begins",
         "_ends",
         "_given",
         "_most",
+        "_starts",
         "duplicated",
         "first",
         "floor",
@@ -44,7 +44,7 @@ class SequenceGaps:
         self.duplicated = 0
         self.late = 0
         self._most = max_gaps
-        self._begins: list[int] = []
+        self._starts: list[int] = []
         self._ends: list[int] = []
 
     def take(self, number: int) -> bool:
@@ -55,33 +55,33 @@ class SequenceGaps:
             self._behind(number)
             return False
         elif number > self.next:
-            self._insert(len(self._begins), self.next, number)
+            self._insert(len(self._starts), self.next, number)
         self.next = number + 1
         self.received += 1
         return True
 
     def newest(self, count: int) -> tuple[Gap, ...]:
         """Return at most ``count`` of the newest gaps, in order."""
-        begins, ends = self._begins[-count:], self._ends[-count:]
+        begins, ends = self._starts[-count:], self._ends[-count:]
         return tuple(zip(begins, ends, strict=True))
 
     def since(self, count: int) -> int:
         """Return the number from which the ``count`` newest gaps are complete."""
-        held = len(self._begins)
-        return self.floor if held <= count else self._begins[held - count]
+        held = len(self._starts)
+        return self.floor if held <= count else self._starts[held - count]
 
     def forget(self, below: int) -> tuple[Gap, ...]:
         """Forget the gaps below a number and return them, cut off there."""
-        gone = []
-        while self._begins and self._begins[0] < below:
-            start, end = self._begins[0], self._ends[0]
-            gone.append((start, min(end, below)))
+        forgotten = []
+        while self._starts and self._starts[0] < below:
+            start, end = self._starts[0], self._ends[0]
+            forgotten.append((start, min(end, below)))
             if end > below:
-                self._begins[0] = below
+                self._starts[0] = below
                 break
-            del self._begins[0], self._ends[0]
+            del self._starts[0], self._ends[0]
         self.floor = max(self.floor, min(below, self.next))
-        return tuple(gone)
+        return tuple(forgotten)
 
     def _behind(self, number: int) -> None:
         """Count a number that arrives after a higher one: late or duplicate."""
@@ -94,22 +94,22 @@ class SequenceGaps:
         if number < self.floor:
             self.late += 1  # or a duplicate: no longer known
             return
-        at = bisect_right(self._begins, number) - 1
+        at = bisect_right(self._starts, number) - 1
         if at < 0 or number >= self._ends[at]:
             self.duplicated += 1
             return
         self.late += 1
         self.received += 1
-        start, end = self._begins[at], self._ends[at]
-        del self._begins[at], self._ends[at]
+        start, end = self._starts[at], self._ends[at]
+        del self._starts[at], self._ends[at]
         self._insert(at, number + 1, end)
         self._insert(at, start, number)
 
     def _insert(self, at: int, start: int, end: int) -> None:
         if start >= end:
             return
-        self._begins.insert(at, start)
+        self._starts.insert(at, start)
         self._ends.insert(at, end)
-        if len(self._begins) > self._most:
+        if len(self._starts) > self._most:
             self.floor = self._ends[0]
-            del self._begins[0], self._ends[0]
+            del self._starts[0], self._ends[0]

@@ -98,7 +98,6 @@ class Tally:
     __slots__ = ("_highest", "_seen", "duplicated", "received", "reordered")
 
     def __init__(self) -> None:
-        """Start with nothing received."""
         self.received = 0
         self.duplicated = 0
         self.reordered = 0

@@ -36,7 +36,7 @@ def _hole(way: str, how: str, family: str) -> Network:
         "link": (mismatched_link(1400, direction),),
         "cable": (mismatched_link(1400, direction), real_packets()),
     }[how]
-    remark = (("size", "a virtual link hands many packets on in one piece"),)
+    remark = (("size", "a virtual link forwards many packets as one"),)
     return Network(
         f"hole-{how}-{way}-v{family}",
         f"packets over 1,400 bytes vanish on the way {way}, by {how}, IPv{family}",

@@ -118,7 +118,7 @@ NETWORKS: Final = (
     Network(
         "name-slow",
         "the name server responds after 3 s",
-        passes(("name", "resolving took 3.")),
+        passes(("name", "the lookup took 3.")),
         names=Names((SERVER4, SERVER6), delay=3.0),
     ),
     # Starved

@@ -18,7 +18,7 @@ from tests.lab.networks.declaration import Network
 from tests.lab.topology import ABSENT4, OTHERS4, ROUTER4, SERVER4
 
 BLOCKED: Final = f"{NAME}=blocked"
-_UNSURE: Final = ("isolation", "is this client connected at all?")
+_UNSURE: Final = ("isolation", "this client may have no network at all")
 
 NETWORKS: Final = (
     # Open
@@ -115,14 +115,14 @@ NETWORKS: Final = (
     Network(
         "isolation-refused",
         "nothing listens on the target that should be blocked",
-        passes(("isolation", "no firewall on the way is proven")),
+        passes(("isolation", "does not prove a firewall")),
         server=None,
         target=BLOCKED,
     ),
     Network(
         "isolation-absent",
         "no host has the address that should be blocked",
-        passes(("isolation", f"{ROUTER4} says that the host cannot be reached")),
+        passes(("isolation", f"{ROUTER4} reports that the host is unreachable")),
         names=Names((ABSENT4,)),
         target=BLOCKED,
     ),
@@ -130,7 +130,7 @@ NETWORKS: Final = (
     Network(
         "isolation-no-name",
         "the target that should be blocked has no address",
-        is_inconclusive(("name", "a name without an address says nothing")),
+        is_inconclusive(("name", "a name that does not resolve proves nothing")),
         names=Names(()),
         target=BLOCKED,
     ),

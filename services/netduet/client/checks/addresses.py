@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.identity.results import IdentityResult
-from netduet.client.results.verdict import Judgement, merge_judgements
+from netduet.client.results.verdict import Figures, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,8 +97,42 @@ class AddressCheck(Generic[Result]):
             text = f"{where}: the server's version does not support this check"
             judgements.append(Judgement("", skipped=text))
         if not judgements:
-            return Judgement("", skipped="no netduet to connect to")
-        merged = merge_judgements(judgements)
+            return Judgement("", skipped="no netduet server to connect to")
+        merged = _merge(judgements)
         if self.finish is None or not measured.results:
             return merged
         return self.finish(merged, measured.results)
+
+
+def _merge(judgements: Sequence[Judgement]) -> Judgement:
+    """Merge the judgements of several addresses; later figures are numbered.
+
+    It is skipped, for the first reason, if all are, or if a blocking one is and no
+    address has a finding. Otherwise the reasons become notes. It blocks if one of them
+    blocks.
+    """
+    figures: Figures = {}
+    for number, judgement in enumerate(judgements, 1):
+        prefix = f"{number}." if number > 1 else ""
+        figures |= {
+            f"{prefix}{name}": value for name, value in judgement.figures.items()
+        }
+    findings = tuple(
+        finding for judgement in judgements for finding in judgement.findings
+    )
+    summaries = [judgement.summary for judgement in judgements if judgement.summary]
+    summaries = summaries or [finding.seen for finding in findings[:1]]
+    remarks = [remark for judgement in judgements for remark in judgement.remarks]
+    skipped = [judgement for judgement in judgements if judgement.skipped]
+    unproven = not findings and any(judgement.blocks for judgement in skipped)
+    reasons = [judgement.skipped for judgement in skipped if judgement.skipped]
+    if len(skipped) < len(judgements) and not unproven:
+        remarks, reasons = remarks + reasons, []
+    return Judgement(
+        "; ".join(dict.fromkeys(summaries)),
+        findings,
+        tuple(dict.fromkeys(remarks)),
+        figures,
+        next(iter(reasons), None),
+        blocks=any(judgement.blocks for judgement in judgements),
+    )

@@ -109,8 +109,8 @@ def _describe_path(path: PathResult) -> str:
     if mss is None:
         return client_text
     up, down, pmtu = mss
-    same = f"{up} in both directions" if up == down else f"{up} up, {down} down"
-    return f"{client_text}; MSS {same}, path MTU {pmtu}"
+    sizes = f"{up} in both directions" if up == down else f"{up} up, {down} down"
+    return f"{client_text}; MSS {sizes}, path MTU {pmtu}"
 
 
 def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
@@ -139,14 +139,16 @@ def _remarks(path: PathResult) -> list[str]:
             f"the server sees port {seen[1]}, not this client's {local[1]}: there is "
             "a NAT or proxy in between"
         )
-    there = path.handshake.welcome.local if path.handshake.welcome is not None else None
+    endpoint = (
+        path.handshake.welcome.local if path.handshake.welcome is not None else None
+    )
     if (
-        there is not None
-        and there.address.partition("%")[0] != path.address.host.partition("%")[0]
+        endpoint is not None
+        and endpoint.address.partition("%")[0] != path.address.host.partition("%")[0]
     ):
         remarks.append(
             f"connected to {path.address}, but the server's own address is "
-            f"{_format_endpoint(there.address, there.port)}: there is a published "
+            f"{_format_endpoint(endpoint.address, endpoint.port)}: there is a published "
             "port, virtual address or proxy in between"
         )
     mss = _segment_sizes(path)

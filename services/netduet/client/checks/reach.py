@@ -80,8 +80,8 @@ def judge(reach: ReachResult) -> Judgement:
         "lost_syns": sum(attempt.lost_syns for attempt in reach.tried),
     }
     if not routed:
-        why = f"this host has no route to {_join_addresses(list(reach.tried))}"
-        return Judgement("", (), remarks, figures, skipped=why, blocks=True)
+        reason = f"this host has no route to {_join_addresses(list(reach.tried))}"
+        return Judgement("", (), remarks, figures, skipped=reason, blocks=True)
     summary = _summary(list(accepted), failed)
     if not failed:
         return Judgement(summary, (), remarks, figures)

@@ -147,7 +147,8 @@ class CheckRunner:
         deadlines = [
             finding.missed_deadline.start
             for finding in judgement.findings
-            if finding.missed_deadline is not None and self._fails(finding)
+            if finding.missed_deadline is not None
+            and weigh_starvation(finding, stalled).outcome is Outcome.FAIL
         ]
         if deadlines:
             reach = self._context.measured.get(ReachResult)
@@ -157,10 +158,6 @@ class CheckRunner:
                 addresses, self._context.timeouts, min(deadlines)
             )
         return result(check.name, check.question, judgement, seconds, stalled, health)
-
-    def _fails(self, finding: Finding) -> bool:
-        """Whether a finding is a failure unless the server was starved."""
-        return weigh_starvation(finding, self._stalls.stalled).outcome is Outcome.FAIL
 
     def _record(self, done: CheckResult) -> None:
         self._results.append(done)

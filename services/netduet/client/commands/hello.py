@@ -43,11 +43,11 @@ def hello(settings: ClientSettings, target: Target) -> int:
     async def run() -> int:
         status = INTERRUPTED
 
-        async def talk() -> None:
+        async def exchange() -> None:
             nonlocal status
             status = await _greet(target, settings.greeting, family, limits)
 
-        await SignalScope().run(talk())
+        await SignalScope().run(exchange())
         return status
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -73,11 +73,11 @@ async def _greet(
             problems.append(f"{address}: {connect_result.detail}")
             continue
         with connect_result.sock as sock:
-            return await _talk(sock, address, greeting, limits.answer)
+            return await _exchange(sock, address, greeting, limits.answer)
     return _complain("; ".join(problems))
 
 
-async def _talk(
+async def _exchange(
     sock: socket.socket, address: Address, greeting: str, max_seconds: float
 ) -> int:
     loop = asyncio.get_running_loop()

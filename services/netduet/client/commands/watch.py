@@ -113,7 +113,6 @@ async def _admin_port(
     signals: SignalScope,
     client: Instance,
 ) -> AsyncIterator[None]:
-    """Serve the admin port, if there is one."""
     if not sockets:
         yield
         return

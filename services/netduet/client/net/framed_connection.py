@@ -67,7 +67,6 @@ class FramedConnection(asyncio.Protocol):
     """One framed connection; make it by ``start_framed_connection``, and ``close`` it."""
 
     def __init__(self) -> None:
-        """Create it unconnected; the loop calls ``connection_made``."""
         self.wire = Connection(Role.CLIENT, Limits(), 0.0)
         self.error: BaseException | None = None
         self.is_closed = False

@@ -68,13 +68,13 @@ async def server_view(
 
 
 async def _ask_instance(
-    connection: FramedConnection, welcome: Welcome, patience: float
+    connection: FramedConnection, welcome: Welcome, timeouts: float
 ) -> ServerView:
-    record = await connection.ledger(welcome.conn_id, patience)
+    record = await connection.ledger(welcome.conn_id, timeouts)
     inspection = None
     if record is not None and "inspect" in welcome.features:
-        inspection = await connection.inspect(welcome.conn_id, patience)
-    await connection.end(patience)
+        inspection = await connection.inspect(welcome.conn_id, timeouts)
+    await connection.end(timeouts)
     view = None if inspection is None else inspection.connection
     if record is None:
         return ServerView(missing="the instance did not respond to the query")

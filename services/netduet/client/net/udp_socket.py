@@ -99,11 +99,9 @@ class UdpSocket:
         """The ICMP errors so far, bounded in number."""
 
     def __enter__(self) -> Self:
-        """Return the socket."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the socket."""
         self.close()
 
     def close(self) -> None:

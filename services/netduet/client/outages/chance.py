@@ -91,7 +91,6 @@ def is_stall_by_chance(observations: Observations, stall: ConnectionStall) -> bo
 
 
 def _losses_needed(observations: Observations, stall: ConnectionStall) -> int:
-    """Return how many consecutive packets must be lost for so long a stall."""
     seconds = stall.seconds - observations.starved_seconds(stall)
     return 1 + int(math.log2(seconds / FIRST_RETRANSMIT_SECONDS + 1))
 

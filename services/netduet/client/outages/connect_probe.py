@@ -203,18 +203,15 @@ class ConnectProbe:
         error = _describe_failure(handshake)
         if not error and end - start > max_seconds:
             error = "it took too long"
-        is_local = (
-            _is_local_failure(handshake)
-            or self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
-        )
+        no_resources = handshake.cause is Cause.OTHER and not handshake.accepted
+        stalled = self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
         return ConnectAttempt(
-            start, end, error, bool(error) and is_local, _is_rejected(handshake)
+            start,
+            end,
+            error,
+            bool(error) and (no_resources or stalled),
+            _is_rejected(handshake),
         )
-
-
-def _is_local_failure(handshake: Handshake) -> bool:
-    """Whether this host had no descriptor, port or memory for it."""
-    return handshake.cause is Cause.OTHER and not handshake.accepted
 
 
 def _is_rejected(handshake: Handshake) -> bool:

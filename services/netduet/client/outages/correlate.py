@@ -81,7 +81,6 @@ def correlate(observations: Observations) -> Correlation:
 
 
 def _join_directions(loss_runs: Iterable[LossRun]) -> list[Outage]:
-    """Join a loss run of one direction with a simultaneous one of the other."""
     ups = [run for run in loss_runs if run.where == Location.TO_SERVER]
     others = [run for run in loss_runs if run.where != Location.TO_SERVER]
     outages = []

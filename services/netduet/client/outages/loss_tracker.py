@@ -64,7 +64,6 @@ class ClockOffset:
     """
 
     def __init__(self) -> None:
-        """Start without a reading."""
         self._rotated_at = float("-inf")
         self._previous = self._current = float("inf")
 

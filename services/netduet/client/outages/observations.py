@@ -100,6 +100,6 @@ class Observations(Timed):
 
     def starved_seconds(self, event: ConnectionStall | ConnectFailureRun) -> float:
         """Return for how many seconds of an event, at most, an end was not running."""
-        ours = event.client_stalled if isinstance(event, ConnectionStall) else 0.0
+        client = event.client_stalled if isinstance(event, ConnectionStall) else 0.0
         stalls = self.datagrams.server_stalls
-        return min(event.seconds, ours + event.covered_seconds(stalls))
+        return min(event.seconds, client + event.covered_seconds(stalls))

@@ -129,7 +129,6 @@ def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, Location, str
 
 
 def _classify_silence(state: ProbeState) -> tuple[str, Location, str]:
-    """Classify an outage in which no datagrams arrive."""
     if state.send_error:
         return OUTAGE, Location.CLIENT, describe.cannot_send(state.send_error)
     where = location_by_error(state.connect_error)

@@ -12,7 +12,6 @@ class SocketDrops:
     """The drops of one socket."""
 
     def __init__(self) -> None:
-        """Start before the first reading."""
         self._last: tuple[int, float] | None = None
         self._spans: deque[tuple[float, float, int]] = deque(maxlen=_MAX_READINGS)
 

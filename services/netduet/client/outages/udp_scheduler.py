@@ -29,7 +29,6 @@ class UdpScheduler:
     """The running streams. Use as a context manager."""
 
     def __init__(self) -> None:
-        """Start with no streams."""
         self._poll = select.epoll()
         self._queue: list[tuple[float, int, UdpProbe]] = []
         self._flows: dict[int, tuple[UdpProbe, UdpSocket]] = {}
@@ -43,7 +42,6 @@ class UdpScheduler:
         self._thread = threading.Thread(target=self._run, daemon=True, name="streams")
 
     def __enter__(self) -> Self:
-        """Start the thread."""
         self._poll.register(self._wake_receiver.fileno(), select.EPOLLIN)
         self._thread.start()
         return self

@@ -68,7 +68,6 @@ class Progress:
     """A line that lists the running checks; it is erased before any other output."""
 
     def __init__(self) -> None:
-        """Show nothing yet."""
         self._shown = False
 
     async def show(self, running: Callable[[], dict[str, float]]) -> None:

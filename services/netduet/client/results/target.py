@@ -57,7 +57,6 @@ def parse_target(
 
 
 def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
-    """Split off the expectation."""
     bracket = text.rfind("]") + 1
     authority, equals, word = text[bracket:].partition("=")
     if not equals:

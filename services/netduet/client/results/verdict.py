@@ -137,43 +137,6 @@ class Verdict:
     asked_by: str = ""
 
 
-def merge_judgements(judgements: Sequence[Judgement]) -> Judgement:
-    """Merge the judgements of several addresses; later figures are numbered.
-
-    It is skipped, for the first reason, if all are, or if a blocking one is and no
-    address has a finding. Otherwise the reasons become notes. It blocks if one of them
-    blocks.
-    """
-    figures: Figures = {}
-    for number, judgement in enumerate(judgements, 1):
-        prefix = f"{number}." if number > 1 else ""
-        figures |= {
-            f"{prefix}{name}": value for name, value in judgement.figures.items()
-        }
-    findings = tuple(
-        finding for judgement in judgements for finding in judgement.findings
-    )
-    summaries = [judgement.summary for judgement in judgements if judgement.summary]
-    summaries = summaries or [finding.seen for finding in findings[:1]]
-    remarks = [remark for judgement in judgements for remark in judgement.remarks]
-    skipped = [judgement for judgement in judgements if judgement.skipped]
-    unproven = not findings and any(judgement.blocks for judgement in skipped)
-    reasons = [judgement.skipped for judgement in skipped if judgement.skipped]
-    if len(skipped) < len(judgements) and not unproven:
-        remarks, reasons = remarks + reasons, []
-    return Judgement(
-        "; ".join(dict.fromkeys(summaries)),
-        findings,
-        tuple(dict.fromkeys(remarks)),
-        figures,
-        next(iter(reasons), None),
-        blocks=any(judgement.blocks for judgement in judgements),
-        absence=next(
-            (judgement.absence for judgement in judgements if judgement.absence), None
-        ),
-    )
-
-
 def weigh_starvation(
     finding: Finding,
     stalled: Callable[[float, float], float],

@@ -23,7 +23,6 @@ class RoundTrips:
     """A histogram of round trips: ``counts`` by bucket, the last one has no bound."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.counts = [0] * (len(BUCKET_SECONDS) + 1)
         self.sum = 0.0
 
@@ -56,7 +55,6 @@ def connect_time_figures(seconds: Sequence[float]) -> Figures:
 
 
 def _bucket_end(milliseconds: float) -> float:
-    """Return the upper end of a value's bucket."""
     decade = _SMALLEST_BUCKET_MS
     while True:
         for step in _BUCKET_STEPS:

@@ -62,10 +62,10 @@ class PeerAvailability:
     totals: OutageTotals = field(default_factory=OutageTotals)
     ongoing: Outage | None = None
 
-    def set_instance(self, who: Instance | None, now: float) -> None:
+    def set_instance(self, instance: Instance | None, now: float) -> None:
         """Set the instance that answers from now on."""
-        if who != self.instance:
-            self.instance, self.instance_since = who, now
+        if instance != self.instance:
+            self.instance, self.instance_since = instance, now
 
     def watched_seconds(self, now: float) -> float:
         """Return how long the peer was watched while this client was running."""

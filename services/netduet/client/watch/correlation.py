@@ -93,7 +93,6 @@ def _all_out(group: Sequence[OutageRecord], rows: Sequence[PeerAvailability]) ->
 
 
 def _overlapping(history: Iterable[OutageRecord]) -> Iterator[list[OutageRecord]]:
-    """Yield each group of overlapping outages."""
     group: list[OutageRecord] = []
     end = float("-inf")
     for record in sorted(history, key=lambda record: record.outage.start):

@@ -34,12 +34,11 @@ class WatchMetrics(Collector):
     """The collector of all metrics of a watch."""
 
     def __init__(
-        self, watching: Monitor, stalls: StallMonitor, asker: Instance
+        self, watching: Monitor, stalls: StallMonitor, client: Instance
     ) -> None:
-        """Set the sources of the metrics."""
         self._monitor = watching
         self._stalls = stalls
-        self._client = asker
+        self._client = client
 
     def collect(self) -> Iterator[Metric]:
         """Read all counters now."""
@@ -89,8 +88,8 @@ class WatchMetrics(Collector):
             labels=[*_PEER, "instance_name", "node", "zone"],
         )
         for peer in self._monitor.peers.values():
-            who = peer.instance or UNKNOWN_INSTANCE
-            named = [who.instance, who.node, who.zone]
+            identity = peer.instance or UNKNOWN_INSTANCE
+            named = [identity.instance, identity.node, identity.zone]
             info.add_metric([peer.target, str(peer.address), *named], 1)
         return info
 

@@ -57,7 +57,6 @@ class Monitor:
         notifier: Notifier,
         history: int,
     ) -> None:
-        """Wire the parts together; nothing runs yet."""
         self.targets = targets
         self.availability = AvailabilityTracker(time.monotonic(), history)
         self.peers: dict[Address, Peer] = {}
@@ -147,7 +146,6 @@ class Monitor:
         self._check_all_out()
 
     def _check_all_out(self) -> None:
-        """Report, once, that all peers are out."""
         answered = [peer for peer in self.peers.values() if peer.identity.answered]
         start = all_peers_out(
             [(peer.address, peer.outage_tracker.ongoing) for peer in answered]

@@ -29,7 +29,6 @@ class PeerIdentity:
     """Tracks which instance answers at one address."""
 
     def __init__(self) -> None:
-        """Start without an instance."""
         self.instance: Instance | None = None
         """The instance, as reported; None if unknown or if there are several."""
         self._reported: tuple[Instance, ...] = ()

@@ -66,10 +66,10 @@ def line(at: float, style: str, word: str, rest: str) -> Line:
     return (("faint", f"{clock(at)} "), (style, f"{word:<5} "), ("", rest))
 
 
-def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Return the names, of very many only the first."""
-    more = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def outage_lines(
@@ -243,7 +243,6 @@ def _common_cause_line(cause: CommonCause) -> str:
 
 
 def _largest(groups: Iterable[CommonCause]) -> list[CommonCause]:
-    """Return the causes with the most peers, the latest first among equals."""
     return sorted(groups, key=lambda cause: (-cause.peers, -cause.start))[
         :MAX_COMMON_CAUSES
     ]

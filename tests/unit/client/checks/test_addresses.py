@@ -13,7 +13,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import Finding, Judgement, merge_judgements
+from netduet.client.results.verdict import Finding, Judgement
 from tests.unit.client.fake_server import make_welcome
 
 NEW, OLD = (
@@ -34,6 +34,10 @@ async def _measure(_: CheckContext, answer: IdentityAnswer) -> str:
     return answer.address.host
 
 
+async def _measure_none(_: CheckContext, answer: IdentityAnswer) -> Judgement:
+    return Judgement(answer.address.host)
+
+
 def _judge(result: str, _: CheckOptions) -> Judgement:
     return Judgement(f"{result} works")
 
@@ -48,7 +52,7 @@ CHECK = AddressCheck(_measure, _judge, frozenset({"close"}))
         ((NEW,), Judgement("192.0.2.2 works")),
         ((NEW, OLD), Judgement("192.0.2.2 works", remarks=(UNSUPPORTED,))),
         ((OLD,), Judgement("", skipped=UNSUPPORTED)),
-        ((), Judgement("", skipped="no netduet to connect to")),
+        ((), Judgement("", skipped="no netduet server to connect to")),
     ],
 )
 async def test_address_without_a_required_feature_is_not_measured(
@@ -86,7 +90,8 @@ def test_address_that_is_skipped_is_a_remark_beside_one_that_is_judged(
     summary: str,
 ) -> None:
     """Unless it was asked for and nothing is proven: then the whole proves nothing."""
-    merged = merge_judgements(judgements)
+    check = AddressCheck(_measure_none, lambda judgement, _: judgement)
+    merged = check.judge(AddressResults(judgements, CheckOptions()))
     assert (merged.skipped, merged.remarks, merged.summary) == (
         skipped,
         remarks,

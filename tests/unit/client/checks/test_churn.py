@@ -125,7 +125,7 @@ def test_no_addresses_is_skipped() -> None:
     """Without an address there is nothing to connect to."""
     assert (
         CHECK.judge(AddressResults((), CheckOptions())).skipped
-        == "no netduet to connect to"
+        == "no netduet server to connect to"
     )
 
 

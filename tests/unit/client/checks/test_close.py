@@ -105,7 +105,7 @@ def found(method: CloseMethod, **fields: object) -> Finding:
 def test_closes_delivered_unchanged_pass() -> None:
     """If every kind of close arrives unchanged, there are no findings and no notes."""
     assert judged() == Judgement(
-        "answers arrive whole after a half-close, at once and after 2 s; "
+        "responses arrive completely after a half-close, immediately and after 2 s; "
         "FIN and RST are delivered unchanged",
         figures=dict.fromkeys([method.value for method in CloseMethod], "as it was"),
     )
@@ -264,34 +264,35 @@ def test_only_absence_carries_missed_deadline(
         (
             CloseMethod.AT_ONCE,
             {"answered": 0},
-            ("this end ended its sending; then an end of stream instead of the answer"),
+            (
+                "this end closed its sending side; then an end of stream instead of the response"
+            ),
         ),
         (
             CloseMethod.AT_ONCE,
             {"answered": 100, "ending": CUT},
             (
-                "this end ended its sending; of the answer 100 of 500 bytes came, "
-                "then an end of stream"
+                "this end closed its sending side; 100 of 500 bytes of the response arrived, then an end of stream"
             ),
         ),
         (
             CloseMethod.AT_ONCE,
             {"answered": 0, "ending": RESET, "server": BY_US},
             (
-                "this end ended its sending; then each end received a reset "
+                "this end closed its sending side; then each end received a reset "
                 "that the other had not sent"
             ),
         ),
         (
             CloseMethod.AT_ONCE,
             {"answered": 0, "ending": None, "server": still_open("ESTABLISHED")},
-            "this end ended its sending, and the server never received the FIN",
+            "this end closed its sending side, but the server never received the FIN",
         ),
         (
             CloseMethod.FINISH,
             {"sent": 1000},
             (
-                "the server answered and ended its sending; of 800 bytes sent to it "
+                "the server responded and closed its sending side; of 800 bytes sent to it "
                 "afterwards 700 arrived"
             ),
         ),
@@ -299,19 +300,19 @@ def test_only_absence_carries_missed_deadline(
             CloseMethod.FINISH,
             {"ending": RESET, "pushed": 0},
             (
-                "the answer came whole, and then reset (ECONNRESET: Connection reset by "
-                "peer) instead of the end"
+                "the response arrived completely, then reset (ECONNRESET: Connection "
+                "reset by peer) instead of the FIN"
             ),
         ),
         (
             CloseMethod.RESET,
             {"ending": EOF},
-            "the server reset the connection, and an end of stream came instead",
+            "the server reset the connection, but an end of stream arrived instead",
         ),
         (
             CloseMethod.OWN_RESET,
             {"server": ServerView(make_ledger_entry(ended="eof", ended_by="client"))},
-            "this end reset the connection, and the server saw a normal close",
+            "this end reset the connection, but the server saw a normal close",
         ),
     ],
 )
@@ -337,45 +338,43 @@ def test_closes_failing_alike_are_one_finding() -> None:
     )
     [finding] = judgement.findings
     assert finding.figures["ends"] == "at_once paused finish"
-    assert finding.seen.endswith("then an end of stream instead of the answer")
+    assert finding.seen.endswith("then an end of stream instead of the response")
     assert finding.where is None
     assert finding.evidence == (
         (
             US,
-            "ended its sending: 0 of 500 bytes came, then an end of stream",
+            "closed its sending side: 0 of 500 bytes arrived, then an end of stream",
         ),
         (
             THEM,
             (
-                "the same one: it had this end's end of sending, and answered; "
+                "same connection: it received this end's FIN and responded; "
                 "received 900 and sent 200 bytes"
             ),
         ),
         (
             US,
             (
-                "ended its sending, answer after 2 s: 0 of 500 bytes came, "
-                "then an end of stream"
+                "closed its sending side, response after 2 s: 0 of 500 bytes arrived, then an end of stream"
             ),
         ),
         (
             THEM,
             (
-                "the same one: the server's record is unavailable: "
+                "same connection: the server's record is unavailable: "
                 "only other instances responded"
             ),
         ),
         (
             US,
             (
-                "the server answered and ended its sending: 500 of 500 bytes came, "
-                "then an end of stream; 800 bytes were sent after it"
+                "the server responded and closed its sending side: 500 of 500 bytes arrived, then an end of stream; 800 bytes were sent after it"
             ),
         ),
         (
             THEM,
             (
-                "the same one: it answered and ended its sending, as it was asked to; "
+                "same connection: it responded and closed its sending side, as requested; "
                 "received 900 and sent 200 bytes"
             ),
         ),
@@ -406,7 +405,7 @@ def test_evidence_has_the_servers_record(
 ) -> None:
     """The server's record of the close is shown beside the client's."""
     finding = found(CloseMethod.AT_ONCE, answered=0, server=server_view)
-    assert finding.evidence[1] == (THEM, f"the same one: {expected} bytes")
+    assert finding.evidence[1] == (THEM, f"same connection: {expected} bytes")
 
 
 # What is no fault of the network, or another check's
@@ -453,8 +452,8 @@ def test_data_lost_before_half_close_is_left_to_other_checks() -> None:
         finish={"open_failure": why, "answered": 0, "ending": None},
     )
     assert judgement.skipped == (
-        "not judged, for data does not even pass while both ends are open "
-        f"({why}): that is for the check size to tell"
+        "not judged, because data does not even pass while both ends are open "
+        f"({why}): see the check size"
     )
     assert (judgement.findings, judgement.blocks) == ((), True)
     assert judgement.figures["at_once"] is None
@@ -474,8 +473,7 @@ def test_answer_still_retransmitted_is_not_cut() -> None:
     }
     judgement = judged(at_once=part)
     assert judgement.skipped == (
-        "not judged, for the server's kernel sends the answer again and again: "
-        "that is for the check size to tell"
+        "not judged, because the server's kernel keeps retransmitting the response: see the check size"
     )
     assert judgement.findings == ()
     [finding] = judged(at_once=part | {"server": server_view}).findings
@@ -492,8 +490,7 @@ def test_request_still_retransmitted_is_no_lost_fin() -> None:
         "server": still_open("ESTABLISHED"),
     }
     assert judged(at_once=part).skipped == (
-        "not judged, for this end's kernel sends the question again and again: "
-        "that is for the check size to tell"
+        "not judged, because this end's kernel keeps retransmitting the request: see the check size"
     )
     acked = state("FIN_WAIT1", 3, 901)
     assert (
@@ -512,7 +509,7 @@ def test_data_after_the_servers_timeout_proves_nothing() -> None:
     judgement = judged(finish=lost | {"late": True})
     assert judgement.findings == ()
     assert judgement.remarks == (
-        "the path is too slow to tell whether data passes after the server's end",
+        "the path is too slow to tell whether data passes after the server's FIN",
     )
 
 
@@ -562,7 +559,7 @@ def test_failed_connection_is_a_finding(
     """Only a timeout carries a missed deadline."""
     finding = found(CloseMethod.AT_ONCE, handshake=opening, wait=None)
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
-    assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
+    assert finding.seen == f"192.0.2.2:12345: a later connection failed: {what}"
 
 
 def test_unseen_client_reset_is_a_note() -> None:

@@ -142,7 +142,10 @@ ERROR = ErrorMessage(code="too_many_connections", message="full")
         ({"ending": DRAINED}, HoldOutcome.ENDED_BY_SERVER),
         ({"handshake": Handshake(refused=ERROR)}, HoldOutcome.ENDED_BY_SERVER),
         ({"handshake": Handshake(cause=Cause.TIMEOUT)}, HoldOutcome.NOT_HELD),
-        ({"refused": "asked to hold it: no response in time"}, HoldOutcome.NOT_HELD),
+        (
+            {"refused": "while asking the server to hold it: no response in time"},
+            HoldOutcome.NOT_HELD,
+        ),
     ],
 )
 def test_outcome_combines_evidence_of_both_ends(
@@ -158,7 +161,7 @@ def test_outcome_combines_evidence_of_both_ends(
 def test_surviving_connections_pass() -> None:
     """If all survive, the longest silence is reported and nothing is found."""
     assert judged(*lived(2), *lived(8), *lived(2, 1), *lived(8, 2)) == Judgement(
-        "connections idle for 2 s and 8 s live",
+        "connections idle for 2 s and 8 s stay alive",
         figures={
             "longest_lived": 8,
             "shortest_died": None,
@@ -171,9 +174,7 @@ def test_surviving_connections_pass() -> None:
 def test_quick_profile_is_skipped_without_effect_on_verdict() -> None:
     """A check that was not asked for is skipped, and the verdict may still be PASS."""
     judgement = judged()
-    assert judgement.skipped == (
-        "profile quick holds no idle connections: --profile full"
-    )
+    assert judgement.skipped == ("not part of profile quick; use --profile full")
     results = [
         CheckResult("path", "?", Outcome.PASS, ""),
         CheckResult("idle", "?", Outcome.SKIP, "", blocks=judgement.blocks),
@@ -287,18 +288,17 @@ def test_summary_describes_the_idle_timer() -> None:
     )
     [finding] = judgement.findings
     assert finding.seen == (
-        "192.0.2.2:12345: connections idle for 360 s are reset; those idle for 305 s "
-        "live; with keep-alive every 60 s they live; the timer is between 305 s and "
+        "192.0.2.2:12345: connections idle for 360 s are reset; those idle for 305 s stay alive; with keep-alive every 60 s they stay alive; the timer is between 305 s and "
         "360 s: 350 s is the timer of an AWS Network Load Balancer or NAT gateway"
     )
     assert finding.evidence == (
         (US, "woken by this client after 360 s: ECONNRESET: Connection reset by peer"),
-        (THEM, "the same one: still open, 126 of 144 bytes arrived"),
-        (US, "woken by the server after 360 s: nothing came in 3.0 s"),
+        (THEM, "same connection: still open, 126 of 144 bytes arrived"),
+        (US, "woken by the server after 360 s: nothing arrived in 3.0 s"),
         (
             THEM,
             (
-                "the same one: reset by this end, according to its record; "
+                "same connection: reset by this end, according to its record; "
                 "this end did not do that"
             ),
         ),
@@ -314,19 +314,21 @@ def test_summary_describes_the_idle_timer() -> None:
         "keepalive_lives": True,
         "known_timer": 350,
     }
-    assert judgement.summary == "connections idle for 305 s live, idle for 360 s die"
+    assert (
+        judgement.summary == "connections idle for 305 s stay alive, idle for 360 s die"
+    )
     assert judgement.remarks == ()
 
 
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({}, "no answer in 3.0 s, though what was sent was acknowledged"),
+        ({}, "no response in 3.0 s, although the data was acknowledged"),
         (
             UNHEARD,
-            "no answer in 3.0 s, and nothing was acknowledged, though sent again 4 times",
+            "no response in 3.0 s, and nothing was acknowledged despite 4 retransmissions",
         ),
-        ({"tcp_info": None}, "nothing came in 3.0 s"),
+        ({"tcp_info": None}, "nothing arrived in 3.0 s"),
         ({"ending": EOF}, "an end of stream came"),
         (
             {"ending": ConnectionEnd("timeout", "ETIMEDOUT: x")},
@@ -346,8 +348,7 @@ def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> 
         (
             ServerView(OPEN.entry, view(unacked=1, total_retrans=3)),
             (
-                "still open, 126 of 144 bytes arrived; what it sent was not "
-                "acknowledged, though sent again 3 times"
+                "still open, 126 of 144 bytes arrived; what it sent was not acknowledged despite 3 retransmissions"
             ),
         ),
         (
@@ -370,7 +371,7 @@ def test_evidence_has_the_clients_view(fields: dict[str, object], line: str) -> 
 def test_evidence_has_the_servers_view(server_view: ServerView, line: str) -> None:
     """The server's record is shown, or why there is none."""
     finding = found(held(8, US, server=server_view))
-    assert finding.evidence[1] == (THEM, f"the same one: {line}")
+    assert finding.evidence[1] == (THEM, f"same connection: {line}")
 
 
 def test_time_of_close_is_reported() -> None:
@@ -388,13 +389,13 @@ def test_time_of_close_is_reported() -> None:
 @pytest.mark.parametrize(
     ("kept", "words", "lives"),
     [
-        (lived(8, 2), "with keep-alive every 2 s they live", True),
+        (lived(8, 2), "with keep-alive every 2 s they stay alive", True),
         (
             [held(8, US, 2, ending=RESET), held(8, THEM, 2, answered=True)],
             "with keep-alive every 2 s they die too",
             False,
         ),
-        ([], "those idle for 2 s live; the timer is between", None),
+        ([], "those idle for 2 s stay alive; the timer is between", None),
     ],
 )
 def test_effect_of_keepalive_is_reported(
@@ -425,7 +426,7 @@ def test_death_depending_on_the_waking_end_is_noted(
     other = THEM if waker is US else US
     judgement = judged(held(8, waker, ending=RESET), held(8, other, answered=True))
     assert judgement.remarks == (
-        f"only those die that {dies} wakes; those that {lives} wakes live",
+        f"only those woken by {dies} die; those woken by {lives} stay alive",
     )
     assert judgement.summary == "connections idle for 8 s die"
     assert judgement.figures["longest_lived"] is None
@@ -437,7 +438,7 @@ def test_surviving_a_longer_silence_is_noted() -> None:
         held(2, US, ending=RESET), held(2, THEM, ending=RESET), *lived(8)
     )
     assert judgement.remarks == (
-        "those idle for 8 s live, so this is not a simple idle timer",
+        "those idle for 8 s stay alive, so this is not a simple idle timer",
     )
     assert "the timer is below 2 s" in judgement.findings[0].seen
 
@@ -470,7 +471,7 @@ def test_close_by_the_server_is_no_middlebox(
     assert finding.outcome is Outcome.INCONCLUSIVE
     assert finding.evidence == ((THEM, why),)
     assert finding.seen == (
-        "192.0.2.2:12345: connections to be idle for 8 s were ended by the server "
+        "192.0.2.2:12345: connections meant to be idle for 8 s were ended by the server "
         f"itself: {why}"
     )
 
@@ -498,8 +499,7 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
     assert judgement.findings == ()
     assert judgement.remarks == (
         (
-            "not tried: 8 s and 30 s, for the server holds a silent connection for no "
-            "more than 10 s (its hold timeout)"
+            "not tried: 8 s and 30 s, because the server holds an idle connection for at most 10 s (its hold timeout)"
         ),
     )
     judgement = judged(limit=10.0, beyond=(8.0, 30.0))
@@ -523,13 +523,13 @@ def test_rung_beyond_the_servers_limit_is_noted_and_not_tried() -> None:
         ({"handshake": Handshake(closed=True)}, "closed without a response", None),
         ({"handshake": Handshake(foreign=b"?")}, "another program responds", None),
         (
-            {"refused": "asked to hold it: no response in time"},
-            "asked to hold it: no response in time",
+            {"refused": "while asking the server to hold it: no response in time"},
+            "while asking the server to hold it: no response in time",
             WAITED,
         ),
         (
-            {"refused": "asked to hold it: x", "ending": RESET},
-            "asked to hold it: x",
+            {"refused": "while asking the server to hold it: x", "ending": RESET},
+            "while asking the server to hold it: x",
             None,
         ),
     ],
@@ -541,7 +541,7 @@ def test_failed_connection_is_a_finding(
     waited = WAITED if "refused" in fields else None
     finding = found(held(8, US, **({"wait": waited} | fields)))
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
-    assert finding.seen == f"192.0.2.2:12345: a further connection failed: {what}"
+    assert finding.seen == f"192.0.2.2:12345: a later connection failed: {what}"
 
 
 def test_kernel_without_keepalive_is_noted() -> None:

@@ -132,7 +132,7 @@ def test_all_sizes_arriving_passes_without_notes() -> None:
         }.items()
     }
     assert judged() == Judgement(
-        "full packets (1,448 bytes) arrive, and up to 1,048,576 bytes, both ways",
+        "full-size segments (1,448 bytes) and transfers of up to 1,048,576 bytes arrive in both directions",
         figures=figures,
     )
 
@@ -145,7 +145,7 @@ def test_differing_addresses_are_summarized_separately() -> None:
     )
     assert "192.0.2.2" not in judge(good, replace(good, address=THERE6)).summary
     summary = judge(good, bad).summary
-    assert summary.startswith("192.0.2.2:12345: full packets (1,448 bytes) arrive")
+    assert summary.startswith("192.0.2.2:12345: full-size segments (1,448 bytes) and")
     assert "[2001:db8::2]:12345: to the server packets with up to 1,348" in summary
 
 
@@ -282,7 +282,9 @@ def test_amounts_passing_a_black_hole_are_a_note() -> None:
     judgement = judged((*trials, amount(UP, 4096), amount(UP, 65536)))
     assert only(judgement).failure == "size.black_hole"
     [remark] = judgement.remarks
-    assert remark.startswith("4,096 bytes to the server do pass: a virtual link")
+    assert remark.startswith(
+        "4,096 bytes to the server pass nevertheless: a virtual link"
+    )
 
 
 def test_black_hole_both_ways_is_two_findings() -> None:
@@ -462,8 +464,7 @@ def test_amount_stalling_twice_is_stalled(
         (
             ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7}),
             (
-                "the kernel made 7 retransmissions; 2 packets are unacknowledged, and no "
-                "acknowledgement came in 1.9 s; its path MTU is 1,500"
+                "the kernel made 7 retransmissions; 2 packets are unacknowledged, and no acknowledgement arrived in 1.9 s; its path MTU is 1,500"
             ),
         ),
     ],

@@ -93,7 +93,7 @@ def test_healthy_exchange_passes_without_notes() -> None:
     """If all datagrams come back, only the sizes that pass are reported."""
     assert judged() == Judgement(
         "300 datagrams to 192.0.2.2:12345 and back, none lost, "
-        "up to 1472 bytes pass unfragmented both ways; fragmented datagrams pass too",
+        "up to 1472 bytes pass unfragmented in both directions; fragmented datagrams pass too",
         figures={
             "round_trip_ms": 0.5,
             "planned": 300,
@@ -132,13 +132,13 @@ def test_healthy_exchange_passes_without_notes() -> None:
             UNANSWERED,
             "udp.silent",
             None,
-            "4 opening datagrams in 3.0 s, no answer",
+            "4 opening datagrams in 3.0 s, no response",
         ),
         (
             UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),)),
             "udp.rejected",
             "server",
-            "ICMP refuses datagrams (ECONNREFUSED, port unreachable), sent by the address",
+            "datagrams are rejected by ICMP (ECONNREFUSED, port unreachable), sent by the address",
         ),
         (
             UdpOpeningResult(2, notices=(IcmpNotice("EHOSTUNREACH", "198.51.100.1"),)),
@@ -231,7 +231,7 @@ def test_other_service_on_udp_fails() -> None:
         (
             {"burst": None, "sizes": None},
             (
-                "the server version cannot count datagrams: loss and sizes were not tested"
+                "the server's version cannot count datagrams: loss and sizes were not tested"
             ),
         ),
         (
@@ -254,7 +254,7 @@ def test_other_service_on_udp_fails() -> None:
                     sent=200, server_count=tally(received=200, number=200), answered=200
                 )
             },
-            "this client sent 200 of 300 datagrams: this process did not run often enough",
+            "this client sent 200 of 300 datagrams: this process was not running often enough",
         ),
         (
             {
@@ -387,14 +387,14 @@ def test_loss_has_evidence_of_both_ends() -> None:
         (
             Side.SERVER,
             (
-                "received 270 datagrams, 0 duplicates, 0 out of order; sent 270 answers; "
+                "received 270 datagrams, 0 duplicates, 0 out of order; sent 270 responses; "
                 "its buffer dropped none"
             ),
         ),
         (
             Side.CLIENT,
             (
-                "received 270 answers, 0 duplicates, 0 out of order; its buffer dropped none"
+                "received 270 responses, 0 duplicates, 0 out of order; its buffer dropped none"
             ),
         ),
     )
@@ -507,7 +507,7 @@ def test_burst_without_server_count_is_silent() -> None:
     [finding] = judgement.findings
     assert (finding.failure, finding.missed_deadline) == ("udp.silent", TimeSpan(2, 3))
     assert (
-        "300 more were sent, 90 of them were answered, and the server fell silent"
+        "300 more were sent, 90 of them were answered, and then the server stopped responding"
         in finding.seen
     )
     assert "up_lost" not in judgement.figures

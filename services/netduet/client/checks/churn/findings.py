@@ -281,7 +281,6 @@ def _describe_outcomes(all_attempts: tuple[Attempt, ...]) -> str:
 
 
 def _witness_evidence(witness: Witness) -> tuple[Side, str]:
-    """Return what the long-lived connection shows about the server."""
     if witness.missing:
         return (
             Side.SERVER,

@@ -71,7 +71,6 @@ def _findings(
 def _frequent_failures(
     result: ChurnResult, judged: ConnectionCounts, max_loss: float
 ) -> list[Finding]:
-    """Return what fails too often to be chance."""
     found = []
 
     def frequent(attempts: tuple[Attempt, ...]) -> bool:

@@ -73,8 +73,8 @@ async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnRe
         try:
             run = await pacer.run()
             held = None
-            trouble = sum(not attempt.passed_cleanly for attempt in run.attempts)
-            if trouble <= _MAX_TROUBLED_SHARE * len(run.attempts):
+            failing = sum(not attempt.passed_cleanly for attempt in run.attempts)
+            if failing <= _MAX_TROUBLED_SHARE * len(run.attempts):
                 held = await pacer.hold()
             ports = _local_ports()
             witness = await witness_watch.end()

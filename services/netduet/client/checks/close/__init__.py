@@ -14,6 +14,6 @@ CHECK: Final = AddressCheck(
     requires=frozenset({"close", "sink", "source", "ledger"}),
 ).as_check(
     "close",
-    "Do connections end as they are meant to?",
+    "Do connections close correctly, without losing data?",
     FAILURES,
 )

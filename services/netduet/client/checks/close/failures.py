@@ -7,112 +7,146 @@ from typing import Final
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
-_DIRECT: Final = "ask the server's own address, past any proxy or balancer"
+_DIRECT: Final = (
+    "connect directly to the server's address, bypassing any proxy or balancer"
+)
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "close.half_close",
-        "data does not pass once one side has ended its sending",
-        "One end had said all that it had to say, and what the other sent then was lost.",
+        "data is lost after a half-close",
+        (
+            "One end closed its sending side, and data that the other end sent "
+            "afterwards was lost."
+        ),
         Location.INTERMEDIARY,
         (
-            "a proxy on the way closes both directions as soon as one has ended",
+            "a proxy on the path closes both directions as soon as one has ended",
             "a NAT or balancer forgets half-closed connections early: IPVS after 60 s",
         ),
         (
             _DIRECT,
-            "have the proxy carry half-closed connections (nginx: proxy_half_close on)",
-            "have the application say the end in its own protocol instead of by FIN",
+            (
+                "configure the proxy to support half-closed connections (nginx: "
+                "proxy_half_close on)"
+            ),
+            "let the application signal the end in its own protocol instead of by FIN",
         ),
     ),
     Failure(
         "close.answer_cut",
-        "answers are cut short at the end of a connection",
-        "The server sent all of its answer and ended properly; only a part of it came.",
+        "responses are truncated when a connection closes",
+        (
+            "The server sent its whole response and closed normally, but only part of "
+            "it arrived."
+        ),
         Location.INTERMEDIARY,
         (
-            "a proxy closes a side before it has passed on all that it has read",
+            "a proxy closes one side before it has forwarded everything that it read",
             "a proxy closes a socket with bytes unread, which resets the connection",
         ),
         (
             _DIRECT,
-            "update the proxy, or look for its timers of half-closed connections",
+            "update the proxy, or check its timers for half-closed connections",
         ),
         severity=Severity.DATA,
     ),
     Failure(
         "close.answer_changed",
-        "an answer's bytes are changed on the way",
-        "The answer came whole, and bytes of it differ from what the server sent.",
+        "responses are altered in transit",
+        (
+            "The response arrived completely, but its bytes differ from those that "
+            "the server sent."
+        ),
         Location.INTERMEDIARY,
         (
             "broken hardware or checksum offload changes bytes",
-            "a proxy or tunnel changes what it carries",
+            "a proxy or tunnel alters what it carries",
         ),
-        ("run the check size, which tells where and how much", _DIRECT),
+        ("run the check size, which shows where and how much", _DIRECT),
         severity=Severity.DATA,
     ),
     Failure(
         "close.fin_changed",
-        "a proper end does not arrive as one",
-        "One end ended its sending properly; the other saw a reset instead, or nothing.",
+        "a normal close does not arrive as one",
+        (
+            "One end closed its sending side normally (FIN); the other saw a reset "
+            "instead, or nothing."
+        ),
         Location.INTERMEDIARY,
         (
-            "a proxy on the way does not pass on an end of sending",
+            "a proxy on the path does not forward a FIN",
             "a firewall drops the packets that end a connection (FIN)",
-            "a proxy or firewall ends connections by resets, to be rid of them sooner",
+            "a proxy or firewall ends connections by resets, to free them sooner",
         ),
         (
             _DIRECT,
-            "let packets with FIN pass in the firewalls on the way",
-            "do not wait for an end of stream without a time limit",
+            "let packets with FIN pass through the firewalls on the path",
+            "do not wait for the end of a stream without a time limit",
         ),
     ),
     Failure(
         "close.reset_hidden",
-        "a reset arrives as a proper end",
-        "One end cut the connection; for the other it ended as if all had been said: "
-        "half a transfer then looks like a whole one.",
-        Location.INTERMEDIARY,
-        ("a proxy on the way closes properly, whatever way its other side has ended",),
+        "a reset arrives as a normal close",
         (
-            "tell the end of a message by its length or a mark, never by the end of stream",
+            "One end reset the connection, but the other saw a normal close: half a "
+            "transfer then looks like a complete one."
+        ),
+        Location.INTERMEDIARY,
+        ("a proxy on the path closes normally, however its other side ended",),
+        (
+            (
+                "detect the end of a message by its length or a marker, never by the "
+                "end of the stream"
+            ),
             _DIRECT,
         ),
     ),
     Failure(
         "close.reset_lost",
         "a reset does not arrive",
-        "The server cut the connection, and this end was never told.",
+        "The server reset the connection, but the reset never reached this end.",
         Location.INTERMEDIARY,
         (
-            "a firewall drops resets, or all that belongs to no connection it knows",
-            "a proxy on the way keeps its side open",
+            (
+                "a firewall drops resets, or all packets of connections that it does "
+                "not know"
+            ),
+            "a proxy on the path keeps its side open",
         ),
         (
-            "let resets pass in the firewalls on the way",
-            "do not wait for an answer without a time limit",
+            "let resets pass through the firewalls on the path",
+            "do not wait for a response without a time limit",
         ),
     ),
     Failure(
         "close.reset_forged",
         "something in between resets connections",
-        "Each end was told that the other had reset the connection, and neither had.",
+        (
+            "Each end received a reset that seemed to come from the other, but "
+            "neither had sent one."
+        ),
         Location.INTERMEDIARY,
         (
-            "a firewall or intrusion prevention system cuts connections it does not like",
+            (
+                "a firewall or intrusion prevention system resets connections that it "
+                "rejects"
+            ),
             "a proxy resets both its sides as soon as one has ended its sending",
         ),
-        ("look at the logs of firewalls and proxies on the way", _DIRECT),
+        ("check the logs of firewalls and proxies on the path", _DIRECT),
     ),
     Failure(
         "close.interrupted",
-        "connections could not be ended as they were to be",
-        "The server itself ended or refused them: that says nothing about the network.",
+        "connections could not be closed as planned",
+        (
+            "The server itself ended or refused them, which says nothing about the "
+            "network."
+        ),
         Location.SERVER,
         (
-            "the server was stopped or restarted meanwhile",
-            "the server is at its limit of connections",
+            "the server was stopped or restarted during the check",
+            "the server has reached its connection limit",
         ),
         ("run the check again while the server stays up",),
     ),

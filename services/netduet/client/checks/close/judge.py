@@ -28,9 +28,9 @@ from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
 _ACTIONS: Final = {
-    CloseMethod.AT_ONCE: "this end ended its sending",
-    CloseMethod.PAUSED: "this end ended its sending",
-    CloseMethod.FINISH: "the server answered and ended its sending",
+    CloseMethod.AT_ONCE: "this end closed its sending side",
+    CloseMethod.PAUSED: "this end closed its sending side",
+    CloseMethod.FINISH: "the server responded and closed its sending side",
     CloseMethod.RESET: "the server reset the connection",
     CloseMethod.OWN_RESET: "this end reset the connection",
 }
@@ -73,7 +73,7 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
         and trial.server.entry.ended is None
     ]
     remarks += [
-        "the path is too slow to tell whether data passes after the server's end"
+        "the path is too slow to tell whether data passes after the server's FIN"
         for trial in result.trials
         if trial.late
     ]
@@ -86,7 +86,7 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     }
     skipped = None
     if reason and not findings:
-        skipped = f"not judged, for {reason}: that is for the check size to tell"
+        skipped = f"not judged, because {reason}: see the check size"
     return Judgement(
         "" if skipped else _summary(result, faults),
         tuple(findings),
@@ -103,7 +103,6 @@ def _delivered_figure(trial: CloseTrial) -> str | None:
 
 
 def _unjudged_reason(trial: CloseTrial) -> str:
-    """Return why a close cannot be judged, or ""."""
     if trial.open_failure:
         return (
             f"data does not even pass while both ends are open ({trial.open_failure})"
@@ -121,9 +120,9 @@ def _retransmission_reason(trial: CloseTrial) -> str:
         return ""
     # Data before the FIN is unacknowledged, not only the FIN.
     if client_info.bytes_acked < trial.sent and client_info.total_retrans:
-        return "this end's kernel sends the question again and again"
+        return "this end's kernel keeps retransmitting the request"
     if view.retrans and view.unacked:
-        return "the server's kernel sends the answer again and again"
+        return "the server's kernel keeps retransmitting the response"
     return ""
 
 
@@ -136,8 +135,8 @@ def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str
     ]
     after = "".join(f" and after {pause:g} s" for pause in pauses)
     return (
-        f"answers arrive whole after a half-close, at once{after}; "
-        "FIN and RST are delivered unchanged"
+        f"responses arrive completely after a half-close, immediately{after}; FIN and "
+        "RST are delivered unchanged"
     )
 
 
@@ -162,7 +161,7 @@ def _judge_failed_handshake(trial: CloseTrial) -> Fault:
     if handshake.refused is not None:
         text = escape(f"{handshake.refused.code}: {handshake.refused.message}")
         return Fault("close.interrupted", f"the server refused a connection: {text}")
-    description = f"a further connection failed: {handshake.failure}"
+    description = f"a later connection failed: {handshake.failure}"
     proven = handshake.missed_deadline is None
     return Fault("path.broken", description, proven, Location.UNKNOWN)
 
@@ -175,17 +174,20 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
     )
     if trial.changed:
         return Fault(
-            "close.answer_changed", f"{action}, and the answer's bytes are others"
+            "close.answer_changed", f"{action}, and the bytes of the response differ"
         )
     if trial.whole and how == "eof":
         return None
     if trial.whole and not how:
-        description = "the answer came whole, and the server's end of sending never did"
+        description = "the response arrived completely, but the server's FIN never did"
         return Fault(
             "close.fin_changed", description, proven=_server_ended_unnoticed(trial)
         )
     if trial.whole:
-        description = f"the answer came whole, and then {_describe_ending(trial)} instead of the end"
+        description = (
+            f"the response arrived completely, then {_describe_ending(trial)} instead "
+            "of the FIN"
+        )
         return Fault("close.fin_changed", description)
     if how == Cause.RESET and _is_forged_reset(trial):
         description = (
@@ -193,18 +195,21 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
         )
         return Fault("close.reset_forged", description)
     if trial.answered or trial.method is CloseMethod.FINISH:
-        description = f"{action}; of the answer {trial.answered} of {trial.size} bytes came, then "
+        description = (
+            f"{action}; {trial.answered} of {trial.size} bytes of the response "
+            "arrived, then "
+        )
         return Fault(
             "close.answer_cut", description + _describe_ending(trial), proven=bool(how)
         )
     if not how and _server_missed_fin(trial):
         description = (
-            "this end ended its sending, and the server never received the FIN"
+            "this end closed its sending side, but the server never received the FIN"
         )
         return Fault(
             "close.fin_changed", description, proven=_fin_lost_after_sending(trial)
         )
-    description = f"{action}; then {_describe_ending(trial)} instead of the answer"
+    description = f"{action}; then {_describe_ending(trial)} instead of the response"
     return Fault("close.half_close", description, proven=bool(how))
 
 
@@ -249,7 +254,6 @@ def _server_ended_unnoticed(trial: CloseTrial) -> bool:
 
 
 def _judge_pushed(trial: CloseTrial) -> Fault | None:
-    """Judge the data sent after the server's FIN."""
     entry = trial.server.entry
     if (
         not trial.pushed
@@ -268,14 +272,14 @@ def _judge_pushed(trial: CloseTrial) -> Fault | None:
 
 def _judge_reset(trial: CloseTrial) -> Fault | None:
     if trial.ending is None:
-        description = f"{_ACTIONS[trial.method]}, and nothing came"
+        description = f"{_ACTIONS[trial.method]}, and nothing arrived"
         return Fault(
             "close.reset_lost", description, proven=_server_ended_unnoticed(trial)
         )
     if trial.ending.how == Cause.RESET:
         return None
     description = (
-        f"{_ACTIONS[trial.method]}, and {_describe_ending(trial)} came instead"
+        f"{_ACTIONS[trial.method]}, but {_describe_ending(trial)} arrived instead"
     )
     return Fault("close.reset_hidden", description)
 
@@ -287,7 +291,7 @@ def _judge_own_reset(trial: CloseTrial) -> Fault | None:
     if entry.ended_by != Side.CLIENT:
         description = f"the server itself ended the connection: {escape(entry.ended)}"
         return Fault("close.interrupted", description)
-    description = f"{_ACTIONS[trial.method]}, and the server saw a normal close"
+    description = f"{_ACTIONS[trial.method]}, but the server saw a normal close"
     return Fault("close.reset_hidden", description, where=Location.TO_SERVER)
 
 
@@ -338,13 +342,15 @@ def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
     if trial.handshake.welcome is None:
         handshake = trial.handshake
         return [(Side.CLIENT, f"after {handshake.seconds:.1f} s: {handshake.failure}")]
-    pause = f", answer after {trial.pause:g} s" if trial.pause else ""
+    pause = f", response after {trial.pause:g} s" if trial.pause else ""
     client_text = f"{_ACTIONS[trial.method].removeprefix('this end ')}{pause}: "
     if trial.method is CloseMethod.OWN_RESET:
         client_text += "this end cannot observe the effect"
     else:
         received = (
-            f"{trial.answered} of {trial.size} bytes came, then " if trial.size else ""
+            f"{trial.answered} of {trial.size} bytes arrived, then "
+            if trial.size
+            else ""
         )
         client_text += f"{received}{_describe_ending(trial)}"
         client_text += (
@@ -352,7 +358,7 @@ def _evidence(trial: CloseTrial) -> list[tuple[Side, str]]:
         )
     return [
         (Side.CLIENT, client_text),
-        (Side.SERVER, f"the same one: {_describe_record(trial)}"),
+        (Side.SERVER, f"same connection: {_describe_record(trial)}"),
     ]
 
 
@@ -365,11 +371,11 @@ def _describe_record(trial: CloseTrial) -> str:
         state = "" if view is None else f" ({escape(view.state)})"
         return f"still open{state}, {counts}"
     descriptions = {
-        "asked.finish": "it answered and ended its sending, as it was asked to",
-        "asked.reset": "it reset the connection, as it was asked to",
-        "asked.after_eof": "it had this end's end of sending, and answered",
+        "asked.finish": "it responded and closed its sending side, as requested",
+        "asked.reset": "it reset the connection, as requested",
+        "asked.after_eof": "it received this end's FIN and responded",
     }
     by = "this end" if entry.ended_by == Side.CLIENT else "the server"
-    how = {"eof": "a proper end", "reset": "a reset"}.get(entry.ended, entry.ended)
+    how = {"eof": "a normal close", "reset": "a reset"}.get(entry.ended, entry.ended)
     text = descriptions.get(entry.ended, f"ended by {by}: {escape(how)}")
     return f"{text}; {counts}"

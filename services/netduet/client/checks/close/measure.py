@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
@@ -78,10 +76,8 @@ async def _run_trial(
         trial = replace(trial, handshake=handshake)
         if connection is None:
             return trial
-        is_final: Callable[[LedgerEntry], bool] = _is_recorded
         if trial.method is CloseMethod.OWN_RESET:
             connection.reset()
-            is_final = _has_ended
         elif trial.method is CloseMethod.RESET:
             trial = await _await_reset(timeouts, connection, trial)
         else:
@@ -94,11 +90,9 @@ async def _run_trial(
             and trial.ending.how == "eof"
         ):
             trial = await _push_after_fin(connection, trial)
-            is_final = partial(_has_received, trial.sent)
         # Before this end closes, which the server would record.
-        server = await _await_server_record(
-            timeouts, address, connection.welcome, is_final
-        )
+        welcome = connection.welcome
+        server = await _await_server_record(timeouts, address, welcome, trial)
         if trial.pushed and trial.wait is not None:
             trial = replace(trial, wait=TimeSpan(trial.wait.end, time.monotonic()))
         return replace(trial, tcp_info=connection.info(), server=server)
@@ -185,7 +179,7 @@ async def _open_failure(
     if sink_answer.changed_at is not None or source_answer != payload_pattern.make(
         size, seed
     ):
-        return "bytes are changed on the way"
+        return "bytes are altered in transit"
     return ""
 
 
@@ -240,28 +234,22 @@ async def _await_server_record(
     timeouts: Timeouts,
     address: Address,
     welcome: Welcome,
-    is_final: Callable[[LedgerEntry], bool],
+    trial: CloseTrial,
 ) -> ServerView:
     """Request the server's record until it is final, for a limited time."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
         server = await server_view(address, welcome, timeouts)
-        if (
-            server.entry is None
-            or is_final(server.entry)
-            or time.monotonic() >= deadline
-        ):
+        entry = server.entry
+        if entry is None or _is_final(entry, trial) or time.monotonic() >= deadline:
             return server
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _is_recorded(_: LedgerEntry) -> bool:
-    return True
-
-
-def _has_ended(entry: LedgerEntry) -> bool:
-    return entry.ended is not None
-
-
-def _has_received(sent: int, entry: LedgerEntry) -> bool:
-    return entry.ended is not None or entry.bytes_received >= sent
+def _is_final(entry: LedgerEntry, trial: CloseTrial) -> bool:
+    """Whether the record has all that is expected of it after this trial."""
+    if entry.ended is not None:
+        return True
+    if trial.method is CloseMethod.OWN_RESET:
+        return False
+    return not trial.pushed or entry.bytes_received >= trial.sent

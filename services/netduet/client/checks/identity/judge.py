@@ -62,7 +62,6 @@ def judge(identity: IdentityResult) -> Judgement:
 
 
 def _instance_figures(answers: Sequence[IdentityAnswer]) -> Figures:
-    """Return the identity of each server; further ones are numbered."""
     figures: Figures = {}
     for number, answer in enumerate(answers, 1):
         if answer.handshake.welcome is not None:

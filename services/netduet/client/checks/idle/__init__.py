@@ -12,6 +12,6 @@ CHECK: Final = AddressCheck(
     measure.measure, judge.judge, requires=frozenset({"hold"})
 ).as_check(
     "idle",
-    "Do connections live that nobody uses for a while?",
+    "Do idle connections stay alive?",
     FAILURES,
 )

@@ -8,62 +8,78 @@ from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
 _KEEP_ALIVE: Final = (
-    "switch TCP keep-alive on in the application, at an interval well below the timer: "
-    "SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's own 2 hours are too long"
+    "enable TCP keep-alive in the application, at an interval well below the timer: "
+    "SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's default of 2 hours is too long"
 )
-_RAISE: Final = "raise the timer of what lies between, if it is yours"
+_RAISE: Final = "raise the timer of the device in between, if it is yours"
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "idle.reset",
-        "silent connections are reset",
-        "A connection that nobody used for a while was reset, and neither end had done so.",
+        "idle connections are reset",
+        "A connection that was idle for a while was reset, but by neither end.",
         Location.INTERMEDIARY,
         (
-            "a balancer, NAT or firewall forgets connections, and resets whoever then sends",
-            "a proxy resets both its sides when its timer of silence is up",
+            (
+                "a balancer, NAT or firewall forgets idle connections, and resets the "
+                "next sender"
+            ),
+            "a proxy resets both its sides when its idle timer expires",
         ),
-        (_KEEP_ALIVE, _RAISE, "find out whose timer it is: --idle-rungs around it"),
+        (
+            _KEEP_ALIVE,
+            _RAISE,
+            "narrow the timer down with --idle-rungs, to find out whose it is",
+        ),
     ),
     Failure(
         "idle.closed",
-        "silent connections are closed",
-        "A connection that nobody used for a while was closed, and neither end had done so.",
+        "idle connections are closed",
+        "A connection that was idle for a while was closed, but by neither end.",
         Location.INTERMEDIARY,
         (
-            "a proxy or balancer closes both its sides when its timer of silence is up",
-            "a sidecar of a service mesh does",
+            "a proxy or balancer closes both its sides when its idle timer expires",
+            "a service mesh sidecar does the same",
         ),
         (
-            "have the application itself send now and then: a proxy counts no keep-alive",
+            (
+                "let the application itself send data periodically: proxies ignore "
+                "TCP keep-alive"
+            ),
             _RAISE,
         ),
     ),
     Failure(
         "idle.silent",
-        "silent connections die, and nobody is told",
-        "After a silence what was sent on a connection went nowhere: no answer, no reset.",
+        "idle connections die without notice to either end",
+        "After an idle time, data sent on a connection got no response and no reset.",
         Location.INTERMEDIARY,
         (
-            "a NAT or firewall forgets connections, and drops what belongs to none it knows",
-            "IPVS (Docker Swarm's virtual addresses) does after 15 minutes",
-            "a balancer forgets them, as Azure's does unless told to send resets",
+            (
+                "a NAT or firewall forgets idle connections, and drops packets of "
+                "connections that it does not know"
+            ),
+            "IPVS (Docker Swarm's virtual addresses) does so after 15 minutes",
+            "a balancer forgets them, as Azure's does unless configured to send resets",
         ),
         (
             _KEEP_ALIVE,
             _RAISE,
-            "set TCP_USER_TIMEOUT, or the application waits for a quarter of an hour",
+            "set TCP_USER_TIMEOUT; otherwise the application waits for 15 minutes",
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "idle.interrupted",
-        "silent connections could not be held to the end",
-        "The server itself ended them, or is gone: that says nothing about the network.",
+        "idle connections could not be held to the end",
+        (
+            "The server itself ended them or is gone, which says nothing about the "
+            "network."
+        ),
         Location.SERVER,
         (
-            "the server was stopped or restarted meanwhile",
-            "the server is at its limit of connections",
+            "the server was stopped or restarted during the check",
+            "the server has reached its connection limit",
         ),
         ("run the check again while the server stays up",),
     ),

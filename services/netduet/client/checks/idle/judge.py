@@ -42,7 +42,7 @@ def judge(result: IdleResult, _: CheckOptions) -> Judgement:
     """Find the idle time from which connections die, how, and whose timer it may be."""
     remarks = _untried_remarks(result)
     if not result.held:
-        text = "profile quick holds no idle connections: --profile full"
+        text = "not part of profile quick; use --profile full"
         return Judgement("", skipped="; ".join(remarks) or text)
     without_keepalive, with_keepalive = _split_by_keepalive(result)
     lived, died = _rungs_by_outcome(without_keepalive)
@@ -63,7 +63,7 @@ def judge(result: IdleResult, _: CheckOptions) -> Judgement:
         "keepalive_longest_lived": max(keepalive_lived, default=None),
         "keepalive_shortest_died": min(keepalive_died, default=None),
     }
-    parts = [f"idle for {_format_rungs(lived)} live"] if lived else []
+    parts = [f"idle for {_format_rungs(lived)} stay alive"] if lived else []
     parts += [f"idle for {_format_rungs(died)} die"] if died else []
     if not parts and not findings:
         # It was requested, but proves nothing.
@@ -77,8 +77,8 @@ def _untried_remarks(result: IdleResult) -> list[str]:
     if not result.beyond:
         return []
     text = (
-        f"not tried: {_format_rungs(result.beyond)}, for the server holds a silent "
-        f"connection for no more than {result.limit:g} s (its hold timeout)"
+        f"not tried: {_format_rungs(result.beyond)}, because the server holds an idle "
+        f"connection for at most {result.limit:g} s (its hold timeout)"
     )
     return [text]
 
@@ -137,10 +137,10 @@ def _finding(
     ]
     parts = [f"{address}: connections idle for {rung:g} s {verb}"]
     if last:
-        parts.append(f"those idle for {last:g} s live")
+        parts.append(f"those idle for {last:g} s stay alive")
     saved = _survives_with_keepalive(with_keepalive_same_rung)
     if saved is not None:
-        fate_text = "they live" if saved else "they die too"
+        fate_text = "they stay alive" if saved else "they die too"
         parts.append(
             f"with keep-alive every {with_keepalive_same_rung[0].plan.keepalive} s {fate_text}"
         )
@@ -268,7 +268,7 @@ def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
         prefix = f"to be {waker}{with_keepalive}"
     return [
         (Side.CLIENT, f"{prefix}: {_describe_client_side(held)}"),
-        (Side.SERVER, f"the same one: {_describe_server_side(held)}"),
+        (Side.SERVER, f"same connection: {_describe_server_side(held)}"),
     ]
 
 
@@ -283,13 +283,13 @@ def _describe_client_side(held: HeldConnection) -> str:
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
     waited = 0.0 if held.wait is None else held.wait.seconds
     if held.plan.waker is Side.SERVER or held.tcp_info is None:
-        return f"nothing came in {waited:.1f} s"
+        return f"nothing arrived in {waited:.1f} s"
     unacked = held.tcp_info.unacked
     if not unacked:
-        return f"no answer in {waited:.1f} s, though what was sent was acknowledged"
+        return f"no response in {waited:.1f} s, although the data was acknowledged"
     return (
-        f"no answer in {waited:.1f} s, and nothing was acknowledged, "
-        f"though sent again {held.retrans} times"
+        f"no response in {waited:.1f} s, and nothing was acknowledged despite "
+        f"{held.retrans} retransmissions"
     )
 
 
@@ -301,8 +301,8 @@ def _describe_server_side(held: HeldConnection) -> str:
         text = f"still open, {entry.bytes_received} of {held.sent} bytes arrived"
         if view is not None and view.unacked:
             text += (
-                "; what it sent was not acknowledged, "
-                f"though sent again {view.total_retrans} times"
+                f"; what it sent was not acknowledged despite {view.total_retrans} "
+                "retransmissions"
             )
         return text
     if entry.ended_by == Side.CLIENT:
@@ -323,7 +323,7 @@ def _judge_failed_connections(result: IdleResult) -> list[Finding]:
         missed = handshake.missed_deadline
         if missed is None and held.ending is None:
             missed = held.wait
-        seen = f"{result.address}: a further connection failed: {reason}"
+        seen = f"{result.address}: a later connection failed: {reason}"
         evidence = ((Side.CLIENT, reason),)
         return [Finding("path.broken", seen, evidence, missed_deadline=missed)]
     return []
@@ -345,8 +345,8 @@ def _judge_server_ends(result: IdleResult) -> list[Finding]:
         return []
     rungs = sorted({held.plan.rung for held in ended})
     seen = (
-        f"{result.address}: connections to be idle for {_format_rungs(rungs)} were ended "
-        f"by the server itself: {_server_reason(ended[0])}"
+        f"{result.address}: connections meant to be idle for {_format_rungs(rungs)} "
+        f"were ended by the server itself: {_server_reason(ended[0])}"
     )
     return [
         Finding(
@@ -373,7 +373,7 @@ def _keepalive_remarks(with_keepalive: tuple[HeldConnection, ...]) -> list[str]:
     refused = {
         held.refused for held in with_keepalive if held.refused and held.wait is None
     }
-    return [f"none was held with keep-alive: {why}" for why in sorted(refused)]
+    return [f"none was held with keep-alive: {reason}" for reason in sorted(refused)]
 
 
 def _remarks(
@@ -393,13 +393,14 @@ def _remarks(
             and first.get(other) is HoldOutcome.ALIVE
         ):
             remarks.append(
-                f"only those die that {waker.phrase} wakes; "
-                f"those that {other.phrase} wakes live"
+                f"only those woken by {waker.phrase} die; those woken by "
+                f"{other.phrase} stay alive"
             )
     longer = [seconds for seconds in lived if seconds > died[0]]
     if longer:
         remarks.append(
-            f"those idle for {_format_rungs(longer)} live, so this is not a simple idle timer"
+            f"those idle for {_format_rungs(longer)} stay alive, so this is not a "
+            "simple idle timer"
         )
     return remarks
 

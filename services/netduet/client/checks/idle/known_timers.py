@@ -22,7 +22,7 @@ class Timer:
 
 KNOWN: Final = (
     # Debian and Ubuntu, haproxy.cfg: timeout client 50000, timeout server 50000.
-    Timer(50, "HAProxy as Debian sets it up (timeout client)"),
+    Timer(50, "HAProxy as configured by Debian (timeout client)"),
     # ngx_http_proxy_module, proxy_read_timeout; Elastic Load Balancing, "Connection
     # idle timeout" of Application and Classic Load Balancers; IPVS, CLOSE_WAIT.
     Timer(60, "nginx (proxy_read_timeout) and of an AWS ALB or Classic ELB"),
@@ -40,7 +40,7 @@ KNOWN: Final = (
     # Envoy, tcp_proxy idle_timeout; Cisco ASA, timeout conn 1:00:00; PAN-OS, TCP timeout.
     Timer(3600, "Envoy (service meshes' sidecars) and of many firewalls"),
     # kube-proxy, conntrack.tcpEstablishedTimeout 24h.
-    Timer(86_400, "conntrack as kube-proxy sets it up"),
+    Timer(86_400, "conntrack as configured by kube-proxy"),
     # Documentation/networking/nf_conntrack-sysctl.rst, tcp_timeout_established.
     Timer(432_000, "Linux's conntrack (NAT, stateful firewalls)"),
 )

@@ -105,14 +105,14 @@ async def _hold_and_wake(
         detail = "no response in time" if ending is None else ending.detail
         return replace(
             held,
-            refused=f"asked to hold it: {detail}",
+            refused=f"while asking the server to hold it: {detail}",
             ending=ending,
             wait=TimeSpan(asked, time.monotonic()),
         )
-    started, woke, retrans = time.monotonic(), None, _retransmitted(connection)
+    started, woken_at, retrans = time.monotonic(), None, _retransmitted(connection)
     spoke = await connection.answer(number, rung)
     if spoke is None and connection.ending is None:
-        woke = time.monotonic()
+        woken_at = time.monotonic()
         if not speak:
             number = connection.send(Kind.REPORT, ReportQuestion())
         spoke = await connection.answer(number, timeouts.answer)
@@ -121,8 +121,8 @@ async def _hold_and_wake(
         held,
         answered=spoke is not None,
         ending=connection.ending,
-        ended_after=time.monotonic() - started if woke is None else None,
-        wait=None if woke is None else TimeSpan(woke, time.monotonic()),
+        ended_after=time.monotonic() - started if woken_at is None else None,
+        wait=None if woken_at is None else TimeSpan(woken_at, time.monotonic()),
         sent=connection.wire.bytes_sent,
         tcp_info=tcp_info,
         retrans=_retransmitted(connection) - retrans,

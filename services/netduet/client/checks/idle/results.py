@@ -95,12 +95,13 @@ class HeldConnection:
 
         Then a middlebox accepted them. Kernels count independently of their programs.
         """
-        ours, view = self.tcp_info, self.server.view
-        if ours is None or view is None:
+        client, view = self.tcp_info, self.server.view
+        if client is None or view is None:
             return False
-        took, came = ours.bytes_acked, ours.bytes_received
         # The SYN counts as one byte (RFC 9293 §3.4).
-        return took - 1 > view.bytes_received or view.bytes_acked - 1 > came
+        return client.bytes_acked - 1 > view.bytes_received or (
+            view.bytes_acked - 1 > client.bytes_received
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,11 +103,13 @@ def _unproven_finding(isolation: IsolationResult) -> Finding | None:
     elif undertested := [
         port_state
         for port_state in ports
-        if port_state.tcp.response is Response.DROPPED and _too_few_syns(port_state.tcp)
+        if port_state.tcp.response is Response.DROPPED
+        and port_state.tcp.sent < MIN_SYNS
     ]:
         first = undertested[0]
+        syns = f"{first.tcp.sent} SYN{'s' * (first.tcp.sent != 1)}"
         seen = (
-            f"{first.address}: {_plural(first.tcp.sent, 'SYN')} in "
+            f"{first.address}: {syns} in "
             f"{first.tcp.seconds:.1f} s: a single lost packet would look the same"
         )
     elif failed := [port for port in ports if port.tcp.response is Response.OTHER]:
@@ -120,10 +122,6 @@ def _unproven_finding(isolation: IsolationResult) -> Finding | None:
         for port in ports[:_MAX_LISTED]
     )
     return Finding("isolation.unproven", seen, evidence, outcome=Outcome.INCONCLUSIVE)
-
-
-def _too_few_syns(tcp: ProbeResult) -> bool:
-    return tcp.sent < MIN_SYNS
 
 
 def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
@@ -145,7 +143,6 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
 
 
 def _describe_port(port: PortState) -> str:
-    """Describe the state of a port."""
     tcp, udp = port.tcp, port.udp
     if port.is_open:
         parts = [f"{port.address} is open"]
@@ -156,9 +153,11 @@ def _describe_port(port: PortState) -> str:
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             parts.append("UDP responds too")
         elif udp.response is Response.OPEN:
-            by = f", by {udp.detail}" if udp.detail else ""
+            sender = f", by {udp.detail}" if udp.detail else ""
             parts[0] += " for UDP only"
-            parts.append(f"datagrams get a response{by}; TCP is {_describe_block(tcp)}")
+            parts.append(
+                f"datagrams get a response{sender}; TCP is {_describe_block(tcp)}"
+            )
         else:
             parts.append(f"UDP is {_describe_block(udp)}")
         return f"{parts[0]}: {'; '.join(parts[1:])}"
@@ -170,16 +169,16 @@ def _describe_port(port: PortState) -> str:
 
 
 def _describe_block(probe: ProbeResult) -> str:
-    by = f" from {probe.offender}" if probe.offender else ""
+    sender = f" from {probe.offender}" if probe.offender else ""
     match probe.response:
         case Response.RESET:
             return "rejected (reset)"
         case Response.PROHIBITED:
-            return f"rejected (ICMP prohibited{by})"
+            return f"rejected (ICMP prohibited{sender})"
         case Response.PORT_UNREACHABLE:
-            return f"rejected (ICMP port unreachable{by})"
+            return f"rejected (ICMP port unreachable{sender})"
         case Response.HOST_UNREACHABLE:
-            return f"rejected (ICMP host unreachable{by})"
+            return f"rejected (ICMP host unreachable{sender})"
         case Response.NO_ROUTE:
             return "not routable from this host"
         case Response.OTHER:
@@ -200,10 +199,10 @@ def _describe_probe(probe: ProbeResult) -> str:
 
 def _found_figure(ports: Sequence[PortState]) -> str:
     """Return in two or three words how it is blocked, or what of it is open."""
-    ways = {(_label(port.tcp), _label(port.udp)) for port in ports}
-    if len(ways) > 1:
+    labels = {(_label(port.tcp), _label(port.udp)) for port in ports}
+    if len(labels) > 1:
         return "differs by address"
-    [(tcp, udp)] = ways or {("", "")}
+    [(tcp, udp)] = labels or {("", "")}
     return tcp if tcp == udp else f"TCP {tcp}, UDP {udp}"
 
 
@@ -212,7 +211,6 @@ def _label(probe: ProbeResult) -> str:
 
 
 def _describe_peer(handshake: Handshake) -> str:
-    """Describe the program that answered."""
     if handshake.welcome is not None:
         welcome = handshake.welcome
         return (
@@ -260,11 +258,10 @@ def _blocked_remarks(isolation: IsolationResult) -> Iterable[str]:
 
 
 def _open_remarks(isolation: IsolationResult) -> Iterable[str]:
-    """Yield the notes about open addresses."""
-    shut = [port for port in isolation.ports if not port.is_open]
-    if shut:
+    closed = [port for port in isolation.ports if not port.is_open]
+    if closed:
         yield (
-            f"other addresses are not open: {_join_limited(map(_describe_port, shut))}"
+            f"other addresses are not open: {_join_limited(map(_describe_port, closed))}"
         )
     ended = [
         port_state
@@ -331,7 +328,3 @@ def _join_limited(items: Iterable[str]) -> str:
     if len(parts) > len(shown):
         shown.append(f"and {len(parts) - len(shown)} more")
     return "; ".join(shown)
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -207,8 +207,8 @@ def _probe_by_datagrams(
     opening_result = udp_opening.result(start, end)
     if opening_result.reached or opening_result.foreign:
         welcome = opening_result.welcome
-        who = "" if welcome is None else f"instance {instance_of(welcome)}"
-        return ProbeResult(Response.OPEN, "", udp_opening.left, who, start, end)
+        detail = "" if welcome is None else f"instance {instance_of(welcome)}"
+        return ProbeResult(Response.OPEN, "", udp_opening.left, detail, start, end)
     if opening_result.notices:
         first = opening_result.notices[0]
         response = response_from_icmp(address.family, first)

@@ -89,7 +89,6 @@ _ONE_WAY_PHASES: Final = frozenset(direction.value for direction in Direction)
 
 
 def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Return the first finding of each class and side."""
     kinds: dict[tuple[str, str | None], Finding] = {}
     for finding in findings:
         kinds.setdefault((finding.failure, finding.where), finding)

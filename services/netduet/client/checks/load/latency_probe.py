@@ -59,7 +59,6 @@ class LatencyProbe:
         self._thread = threading.Thread(target=self._run, daemon=True, name="echoing")
 
     def __enter__(self) -> Self:
-        """Start the thread."""
         self._thread.start()
         return self
 
@@ -134,16 +133,15 @@ class LatencyProbe:
                 self._echoes.append(EchoTiming(due, now))
                 sock.send(serialize(Kind.ECHO, _PAYLOAD, id=len(self._echoes)))
                 due += self._interval
-            elif until is not None and self._all_answered():
+            elif until is not None and (
+                not self._echoes or self._echoes[-1].arrived is not None
+            ):
                 return
             wait = max(0.0, min(due - time.monotonic(), self._interval))
             if until is not None:
                 wait = self._interval
             if _readable(sock, wait):
                 self._read(sock)
-
-    def _all_answered(self) -> bool:
-        return not self._echoes or self._echoes[-1].arrived is not None
 
     def _read(self, sock: socket.socket) -> None:
         data, ancillary, _, _ = sock.recvmsg(_READ_BYTES, 128)

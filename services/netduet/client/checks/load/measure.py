@@ -82,7 +82,6 @@ class _LoadRun:
         plan: LoadPlan,
         probe: LatencyProbe,
     ) -> None:
-        """Prepare the phases."""
         self._address = address
         self._timeouts = timeouts
         self._plan = plan
@@ -121,17 +120,14 @@ class _LoadRun:
             await asyncio.sleep(_POLL_SECONDS)
         start = time.monotonic()
         await asyncio.sleep(self._plan.idle_seconds)
-        self._add_phase("idle", start, cpu_before, ())
+        self._add_phase("idle", start, cpu_before)
 
     def _add_phase(
-        self,
-        name: str,
-        start: float,
-        cpu_before: float,
-        flows: tuple[TransferFlow, ...],
+        self, name: str, start: float, cpu_before: float, *flows: TransferFlow
     ) -> None:
-        end = time.monotonic()
-        cpu_share = (time.process_time() - cpu_before) / max(_POLL_SECONDS, end - start)
+        now = time.monotonic()
+        end = max((flow.end for flow in flows), default=now)
+        cpu_share = (time.process_time() - cpu_before) / max(_POLL_SECONDS, now - start)
         self._phases.append(Phase(name, start, end, flows, cpu_share=cpu_share))
 
     async def _run_phase(
@@ -150,14 +146,8 @@ class _LoadRun:
             flows = await asyncio.gather(
                 *(transfer.run(self._address, self._timeouts) for transfer in transfers)
             )
-            end = max(flow.end for flow in flows)
             name = "both" if len(flows) > 1 else directions[0].value
-            cpu_share = (time.process_time() - cpu_before) / max(
-                _POLL_SECONDS, time.monotonic() - start
-            )
-            self._phases.append(
-                Phase(name, start, end, tuple(flows), cpu_share=cpu_share)
-            )
+            self._add_phase(name, start, cpu_before, *flows)
         return all(
             not (flow.stall or flow.connection_error or flow.server_refusal)
             for flow in flows
@@ -183,7 +173,6 @@ class _LoadRun:
         return opened
 
     async def _wait_until_drained(self) -> None:
-        """Wait until the queues of the last phase are empty."""
         idle = self._phases[0]
         echoes = self._probe.echoes_between(idle.start, idle.end)
         times = sorted(echo.arrived - echo.due for echo in echoes if echo.arrived)

@@ -93,7 +93,6 @@ class Transfer:
         connections: Sequence[FramedConnection],
         extent: TransferExtent,
     ) -> None:
-        """Prepare."""
         self._direction = direction
         self._connections = connections
         self._extent = extent
@@ -293,7 +292,6 @@ class Transfer:
                 return
 
     def _is_exhausted(self) -> bool:
-        """Whether all bytes have been requested."""
         self._exhausted = (
             self._exhausted or self._requested_bytes >= self._extent.max_bytes
         )

@@ -15,7 +15,7 @@ CHECK: Final = AddressCheck(
     finish=judge.finish,
 ).as_check(
     "size",
-    "Does everything get through, whatever its size?",
+    "Does data of any size get through?",
     FAILURES,
     heavy=True,
 )

@@ -74,17 +74,14 @@ def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
         observed = [trial for trial in observed if cannot_leave(trial)]
     elif len(stalled) < _MIN_FAILURES:
         return False
-    if not observed or not all(map(_is_lost_or_unsendable, observed)):
+    if not observed or not all(
+        is_unacknowledged(trial) or cannot_leave(trial) for trial in observed
+    ):
         return False
     # If short packets stall and longer ones pass, length is not the cause.
     passed = largest_passed(trials)
     short_stalls = [trial for trial in trials if _stalls_below(trial, passed)]
     return len(short_stalls) <= _MAX_SHORT_STALLS
-
-
-def _is_lost_or_unsendable(trial: SizeTrial) -> bool:
-    """Whether the sender's kernel proves the loss (see the module's docstring)."""
-    return is_unacknowledged(trial) or cannot_leave(trial)
 
 
 def is_unacknowledged(trial: SizeTrial) -> bool:

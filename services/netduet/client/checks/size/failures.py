@@ -11,29 +11,31 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "size.black_hole",
         "large packets are lost without an ICMP error",
-        "Packets above a certain length are dropped and their sender is not told (an "
+        "Packets above a certain length are dropped without notice to the sender (an "
         "MTU black hole): connections open, small exchanges work, large transfers "
         "hang.",
         Location.TO_SERVER,
         (
             (
-                "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel, "
-                "PPPoE), and a firewall drops the ICMP message that would say so"
+                "a link on the path has a smaller MTU than the ends (overlay, VPN, "
+                "tunnel, PPPoE), and a firewall drops the ICMP message that would "
+                "report it"
             ),
             "the two ends of one link have different MTUs",
             "a firewall or a broken device drops packets by their length",
         ),
         (
             (
-                "set the MTU that the check names where both ends are attached: ip link set DEVICE "
-                "mtu N, or the option com.docker.network.driver.mtu of the network"
+                "set the MTU that the check reports on the interfaces of both ends: "
+                "ip link set DEVICE mtu N, or the option "
+                "com.docker.network.driver.mtu of the network"
             ),
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             (
-                "have a router on the way clamp TCP's segments: iptables -t mangle "
-                "-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
+                "let a router on the path clamp the MSS: iptables -t mangle -A "
+                "FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
             ),
-            "find the router at which it happens: tracepath -n ADDRESS",
+            "find the router where it happens: tracepath -n ADDRESS",
         ),
         severity=Severity.STALL,
     ),
@@ -45,17 +47,20 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.UNKNOWN,
         (
             (
-                "a proxy, tunnel or firewall on the way takes the bytes and stops handing "
-                "them on"
+                "a proxy, tunnel or firewall on the path accepts data and stops "
+                "forwarding it"
             ),
-            "so many packets are lost that TCP does not get through",
-            "a firewall passes the first packets of a connection, and drops what follows",
+            "so many packets are lost that TCP makes no progress",
+            "a firewall passes the first packets of a connection and drops the rest",
             "the program at the receiving end hangs, or is starved of CPU",
         ),
         (
-            "ask the server's own address, past any proxy or balancer",
+            "connect directly to the server's address, bypassing any proxy or balancer",
             "run the check again: does it stop at the same size?",
-            "capture at both ends (tcpdump tcp port PORT): who is the last to answer?",
+            (
+                "capture at both ends (tcpdump tcp port PORT): see which side stops "
+                "responding"
+            ),
         ),
         severity=Severity.STALL,
     ),
@@ -67,14 +72,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a proxy or firewall cuts connections that carry more than it allows, or what "
-                "it does not know"
+                "a proxy or firewall ends connections that carry more than it allows, "
+                "or data that it does not recognize"
             ),
             "the server is being stopped, or crashes",
         ),
         (
-            "look at the server's log: who ended the connection there, and how?",
-            "ask the server's own address, past any proxy or balancer",
+            "check the server's log: which side ended the connection there, and how?",
+            "connect directly to the server's address, bypassing any proxy or balancer",
         ),
         severity=Severity.DATA,
     ),
@@ -87,16 +92,20 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a proxy, tunnel or firewall on the way rewrites what it carries (text "
-                "conversion, content filters, address translation of old protocols)"
+                "a proxy, tunnel or firewall on the path rewrites what it carries "
+                "(text conversion, content filters, address translation of old "
+                "protocols)"
             ),
             "a network card or a virtual switch with broken memory or offloading",
         ),
         (
-            "compare checksums at both ends of each hop, or take the hops away by turns",
             (
-                "switch offloading off at both ends and try again: ethtool -K DEVICE "
-                "tx off rx off gso off gro off"
+                "compare checksums at both ends of each hop, or remove the hops one "
+                "at a time"
+            ),
+            (
+                "disable offloading at both ends and try again: ethtool -K DEVICE tx "
+                "off rx off gso off gro off"
             ),
         ),
         severity=Severity.DATA,

@@ -63,7 +63,6 @@ def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
 
 
 def _merge_same_kind(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Merge the findings of the same class and location."""
     kinds: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:
         kinds.setdefault((finding.failure, finding.where), []).append(finding)
@@ -143,7 +142,9 @@ def _stalled(
     passed = max((trial.size for trial in trials if trial.delivered), default=0)
     server_is_awaited = waits_for_server(last)
     if server_is_awaited and direction is Direction.UP:
-        text = f"{address}: {last.size:,} bytes reach the server, which does not answer"
+        text = (
+            f"{address}: {last.size:,} bytes reach the server, which does not respond"
+        )
     elif server_is_awaited:
         text = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
@@ -285,8 +286,9 @@ def _describe_sender(trial: SizeTrial, after: TcpInfo) -> str:
         )
     if is_unacknowledged(trial):
         return (
-            f"the kernel made {trial.retransmits} retransmissions; {after.unacked} packets are "
-            f"unacknowledged, and no acknowledgement came in {seconds}; {mtu}"
+            f"the kernel made {trial.retransmits} retransmissions; {after.unacked} "
+            "packets are unacknowledged, and no acknowledgement arrived in "
+            f"{seconds}; {mtu}"
         )
     if cannot_leave(trial):
         return (
@@ -328,7 +330,7 @@ def _summary(results: Sequence[SizeResult]) -> str:
 def _describe_result(result: SizeResult) -> str:
     up, down = (_describe_direction(trials) for _, trials in result.directions)
     if up == down:
-        return f"{up}, both ways"
+        return f"{up} in both directions"
     return f"to the server {up}; from the server {down}"
 
 
@@ -337,7 +339,8 @@ def _describe_direction(trials: tuple[SizeTrial, ...]) -> str:
     whole = [trial.size for trial in trials if trial.is_full_packet and trial.delivered]
     if whole:
         return (
-            f"full packets ({whole[0]:,} bytes) arrive, and up to {max(passed):,} bytes"
+            f"full-size segments ({whole[0]:,} bytes) and transfers of up to "
+            f"{max(passed):,} bytes arrive"
         )
     longest = largest_passed(trials)
     if longest is not None:

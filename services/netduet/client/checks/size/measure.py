@@ -74,14 +74,10 @@ async def search(
         failed = [
             TrialPlan(direction, trial.size)
             for trial in trials
-            if _failed_larger(trial)
+            if not (trial.delivered or trial.is_full_packet or trial.plan.one_packet)
         ]
         trials += await _try_concurrently(try_plan, failed)
     return tuple(trials)
-
-
-def _failed_larger(trial: SizeTrial) -> bool:
-    return not (trial.delivered or trial.is_full_packet or trial.plan.one_packet)
 
 
 async def _try_with_repeats(

@@ -30,9 +30,9 @@ def notes(
     ]
     if has_black_hole and larger:
         remarks.append(
-            f"{min(larger):,} bytes {phrase} do pass: a virtual link hands many packets on "
-            "in one piece, past the length check that a single packet fails; so some "
-            "transfers work and others hang"
+            f"{min(larger):,} bytes {phrase} pass nevertheless: a virtual link "
+            "forwards many packets as one, bypassing the length check that a single "
+            "packet fails; so some transfers work and others hang"
         )
     limited = [trial.size for trial in trials if trial.size < (trial.plan.size or 0)]
     limited = [] if any(trial.plan.one_packet for trial in trials) else limited
@@ -63,8 +63,9 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     if shorter < first.snd_mss and trials[0].retransmits >= _PROBING_RETRANSMITS:
         return [
             (
-                f"full packets {phrase} were lost until the kernel reduced their size by itself "
-                f"(to {shorter:,} bytes): larger packets are lost without an ICMP error"
+                f"full-size packets {phrase} were lost until the kernel reduced their "
+                f"size by itself (to {shorter:,} bytes): larger packets are lost "
+                "without an ICMP error"
             )
         ]
     return []

@@ -95,7 +95,6 @@ class _TrialRunner:
         plan: TrialPlan,
         connection: FramedConnection,
     ) -> None:
-        """Prepare a trial."""
         self._address = address
         self._timeouts = timeouts
         self._plan = plan
@@ -259,13 +258,11 @@ class _TrialRunner:
         return max(0, arrived - sender.bytes_acked)
 
     async def _request_counters(self, timeout: float) -> TcpInfo | None:
-        """Return the server's kernel's view of this connection."""
         report = await self._connection.report(timeout)
         return None if report is None else report.connection
 
 
 def _first_changed_byte(answer: BaseModel | bytes | None, payload: bytes) -> int | None:
-    """Return the offset of the first changed byte."""
     if isinstance(answer, SinkAnswer):
         return answer.changed_at
     if not isinstance(answer, bytes) or answer == payload:

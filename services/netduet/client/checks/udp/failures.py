@@ -10,18 +10,26 @@ from netduet.client.results.location import Location
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.silent",
-        "datagrams get no answer",
-        "Connections work; datagrams to the same address were sent several times, and "
-        "neither an answer nor an ICMP error came back.",
+        "datagrams get no response",
+        (
+            "Connections work; datagrams to the same address were sent several times, "
+            "and neither a response nor an ICMP error came back."
+        ),
         Location.UNKNOWN,
         (
             "a firewall, security group or network policy lets TCP through and drops UDP",
-            "the answers are dropped on the way back (a firewall that knows no UDP flows)",
-            "a balancer or published port in front carries TCP alone",
+            (
+                "the responses are dropped on the way back (a firewall that does not "
+                "track UDP flows)"
+            ),
+            "a balancer or published port in front carries only TCP",
         ),
         (
             "check the rules for UDP on the port, in both directions",
-            "look whether the port is published for UDP too: docker port, PORT:PORT/udp",
+            (
+                "check whether the port is published for UDP too: docker port, "
+                "PORT:PORT/udp"
+            ),
             "capture on the server (tcpdump udp port PORT): do the datagrams arrive?",
         ),
         severity=Severity.DATAGRAMS,
@@ -35,42 +43,50 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "nothing listens for datagrams there: the server was started with udp=false",
             "a firewall rejects UDP (REJECT)",
-            "the port is published for TCP alone",
+            "the port is published only for TCP",
         ),
         (
-            "look what listens on the server: ss -uln; NETDUET_SERVER_UDP",
+            "check what listens on the server: ss -uln; NETDUET_SERVER_UDP",
             "check the rules for UDP on the host that sent the ICMP error",
         ),
         severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.not_netduet",
-        "another program answers datagrams",
+        "another program responds to datagrams",
         "Connections reach the right server; datagrams to the same address reach "
         "another program.",
         Location.SERVER,
         (
-            "another program has the port for UDP (ports of TCP and UDP are not one)",
-            "a balancer leads TCP and UDP to different places",
+            "another program uses the UDP port (TCP and UDP ports are separate)",
+            "a balancer forwards TCP and UDP to different servers",
         ),
-        ("look what listens on the server for UDP: ss -ulnp",),
+        ("check what listens on the server for UDP: ss -ulnp",),
         severity=Severity.DATAGRAMS,
         aliases=("udp.stranger",),
     ),
     Failure(
         "udp.misaddressed",
         "datagrams are answered from another address or port",
-        "An answer came, but not from the address the question was sent to: a program "
-        "with a connected socket, and most firewalls, never see it.",
+        (
+            "A response came, but not from the address that the request was sent to: "
+            "programs with a connected socket, and most firewalls, discard it."
+        ),
         Location.INTERMEDIARY,
         (
-            "a NAT or balancer translates the questions and not the answers",
-            "the answers take another way back, past whatever translated the questions",
+            "a NAT or balancer translates the requests but not the responses",
+            (
+                "the responses take another path, bypassing the device that "
+                "translated the requests"
+            ),
         ),
         (
-            "have the answers take the way of the questions: same NAT, same balancer",
-            "look what the NAT remembers: conntrack -L -p udp",
-            "capture on this host (tcpdump udp): from which address and port do they come?",
+            "route the responses through the same NAT or balancer as the requests",
+            "check the NAT's table: conntrack -L -p udp",
+            (
+                "capture on this host (tcpdump udp): from which address and port do "
+                "the responses come?"
+            ),
         ),
         severity=Severity.DATAGRAMS,
     ),
@@ -80,8 +96,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "Too few datagrams left this host in time to say anything about the network.",
         Location.CLIENT,
         (
-            "this host is short of CPU, or a CPU limit holds this process back",
-            "this host's own sending queue is full, or its firewall drops datagrams",
+            "this host is short of CPU, or a CPU limit throttles this process",
+            "this host's own send queue is full, or its firewall drops datagrams",
         ),
         ("run the check again on a host that is less busy",),
         severity=Severity.PROBE,
@@ -89,42 +105,46 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.loss",
         "datagrams are lost",
-        "More datagrams were lost in one direction than allowed (--max-loss), as "
-        "counted at both ends, and chance does not explain it.",
+        (
+            "More datagrams were lost in one direction than allowed (--max-loss), as "
+            "counted at both ends, more than chance explains."
+        ),
         Location.INTERMEDIARY,
         (
             (
-                "a link on the way is overloaded, or limited to a rate: this check sends 500 "
-                "datagrams of 200 bytes a second, about 1 Mbit/s"
+                "a link on the path is overloaded or rate-limited: this check sends "
+                "500 datagrams of 200 bytes per second, about 1 Mbit/s"
             ),
             "a bad cable, radio link or network card",
         ),
         (
-            "run the check again with --profile full, in quiet and in busy hours",
-            "look for drops on each interface of the way: ip -s link, tc -s qdisc",
+            "run the check again with --profile full, at quiet and at busy times",
+            "look for drops on each interface along the path: ip -s link, tc -s qdisc",
         ),
         severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.overflow",
         "a receiver cannot keep up with the datagrams",
-        "Datagrams arrived, and the receiving end let its buffer overflow: this says "
-        "nothing about the network.",
+        (
+            "Datagrams arrived, but the receive buffer at that end overflowed: this "
+            "says nothing about the network."
+        ),
         Location.UNKNOWN,
         (
-            "that end is short of CPU, or a CPU limit holds it back",
-            "others send it more than it can take",
+            "that end is short of CPU, or a CPU limit throttles it",
+            "others send it more than it can handle",
         ),
         (
             "give that end more CPU, and run the check again",
-            "look at its sockets' drops: ss -uanm (d), nstat -az UdpRcvbufErrors",
+            "check its sockets' drops: ss -uanm (d), nstat -az UdpRcvbufErrors",
         ),
         severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.duplicated",
         "datagrams are duplicated",
-        "A large part of the datagrams arrived more than once.",
+        "A large share of the datagrams arrived more than once.",
         Location.INTERMEDIARY,
         (
             "the network has a loop, or a bond that sends on all its links",
@@ -136,35 +156,35 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "udp.reordered",
         "datagrams are reordered",
-        "A large part of the datagrams arrived out of order.",
+        "A large share of the datagrams arrived out of order.",
         Location.INTERMEDIARY,
         (
-            "packets are spread over several links one by one, not flow by flow",
-            "a device on the way handles one flow on several processors",
+            "packets are spread over several links per packet, not per flow",
+            "a device on the path handles one flow on several processors",
         ),
-        (
-            "have links chosen by addresses and ports (layer3+4), not in turn (round-robin)",
-        ),
+        ("select links by addresses and ports (layer3+4), not round-robin",),
         severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.black_hole",
         "large datagrams are lost without an ICMP error",
-        "Datagrams above a certain length are dropped and their sender is not told, while "
-        "small ones pass (an MTU black hole).",
+        (
+            "Datagrams above a certain length are dropped without notice to the "
+            "sender, while small ones pass (an MTU black hole)."
+        ),
         Location.INTERMEDIARY,
         (
             (
-                "a link on the way has a smaller MTU than the ends (overlay, VPN, tunnel), "
-                "and the ICMP message that would say so is dropped"
+                "a link on the path has a smaller MTU than the ends (overlay, VPN, "
+                "tunnel), and the ICMP message that would report it is dropped"
             ),
             "the two ends of one link have different MTUs",
             "a firewall or a broken device drops datagrams by their length",
         ),
         (
-            "set the MTU that the check names where both ends are attached",
+            "set the MTU that the check reports on the interfaces of both ends",
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
-            "find the router at which it happens: tracepath -n ADDRESS",
+            "find the router where it happens: tracepath -n ADDRESS",
         ),
         severity=Severity.DATAGRAMS,
     ),
@@ -177,12 +197,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "a firewall, balancer or cloud network drops fragments on purpose",
             (
-                "a balancer sends the fragments of one datagram to different places: "
-                "only the first one has ports"
+                "a balancer sends the fragments of one datagram to different servers, "
+                "because only the first one has ports"
             ),
         ),
         (
-            "let fragments pass, or put them together on the way (conntrack does)",
+            "let fragments pass, or reassemble them on the path (conntrack does)",
             "keep datagrams small: DNS over UDP at 1232 bytes, tunnels with a lower MTU",
         ),
         severity=Severity.DATAGRAMS,

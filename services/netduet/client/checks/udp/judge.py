@@ -30,7 +30,7 @@ def judge(result: UdpResult, options: CheckOptions) -> Judgement:
         return Judgement("", skipped=text)
     if not result.opening.reached:
         finding = _unreached(result)
-        return Judgement(f"no answer to datagrams at {result.address}", (finding,))
+        return Judgement(f"no response to datagrams at {result.address}", (finding,))
     figures: Figures = {"round_trip_ms": round(result.opening.round_trip * 1000, 3)}
     parts = [
         Judgement(
@@ -46,7 +46,7 @@ def judge(result: UdpResult, options: CheckOptions) -> Judgement:
         figures |= part.figures
     summary = ", ".join(part.summary for part in parts if part.summary)
     return Judgement(
-        summary or f"{result.address} answers datagrams",
+        summary or f"{result.address} responds to datagrams",
         tuple(finding for part in parts for finding in part.findings),
         tuple(remark for part in parts for remark in part.remarks),
         figures,
@@ -57,13 +57,13 @@ def _unreached(result: UdpResult) -> Finding:
     opening = result.opening
     if opening.foreign:
         seen = (
-            f"{result.address}: another program answers datagrams, not netduet: "
+            f"{result.address}: another program responds to datagrams, not netduet: "
             f'"{log_safe(opening.foreign, _MAX_SHOWN_BYTES)}"'
         )
         return Finding("udp.not_netduet", seen, (tcp_evidence(result),))
     if opening.answered_from:
         seen = f"{result.address}: datagrams are answered from {opening.answered_from} instead"
-        text = "the answer carries this client's own nonce, so the server sent it"
+        text = "the response carries this client's own nonce, so the server sent it"
         evidence = ((Side.CLIENT, text), tcp_evidence(result))
         figures: Figures = {"answered_from": opening.answered_from}
         return Finding("udp.misaddressed", seen, evidence, figures)
@@ -78,9 +78,9 @@ def _unreached(result: UdpResult) -> Finding:
     seconds = opening.seconds
     seen = (
         f"{result.address}: {opening.openings} opening datagrams in {seconds:.1f} s, "
-        "no answer"
+        "no response"
     )
-    text = "neither an answer nor an ICMP error came, for large or small datagrams"
+    text = "neither a response nor an ICMP error arrived, for large or small datagrams"
     return Finding(
         "udp.silent",
         seen,
@@ -103,7 +103,7 @@ def _rejected(result: UdpResult) -> Finding:
             Location.INTERMEDIARY,
             f"sent by {first.offender}, not by the target",
         )
-    seen = f"{result.address}: ICMP refuses datagrams ({named}), {by}"
+    seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
     text = f"{len(result.opening.notices)} ICMP errors for {result.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
     evidence = ((Side.CLIENT, text), tcp_evidence(result))
@@ -138,6 +138,6 @@ def _opening_remarks(result: UdpResult) -> Iterator[str]:
         yield f"{result.address}: the server says: {escape(opening.refused.message)}"
     if result.burst is None:
         yield (
-            f"{result.address}: the server version cannot count datagrams: "
-            "loss and sizes were not tested"
+            f"{result.address}: the server's version cannot count datagrams: loss and "
+            "sizes were not tested"
         )

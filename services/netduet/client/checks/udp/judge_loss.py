@@ -102,8 +102,9 @@ def _several_servers(result: UdpResult, burst: Burst) -> bool:
 def _findings(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:
     if burst.server_count is None:
         seen = (
-            f"{result.address}: datagrams were answered at first; then {burst.sent} more "
-            f"were sent, {burst.answered} of them were answered, and the server fell silent"
+            f"{result.address}: datagrams were answered at first; then {burst.sent} "
+            f"more were sent, {burst.answered} of them were answered, and then the "
+            "server stopped responding"
         )
         missed = burst.span
         evidence = (_sent_evidence(burst), tcp_evidence(result))
@@ -136,7 +137,7 @@ def _unsent(result: UdpResult, burst: Burst) -> Finding:
     reason = (
         f"the others did not leave ({burst.error})"
         if burst.error
-        else "this process did not run often enough"
+        else "this process was not running often enough"
     )
     seen = (
         f"{result.address}: this client sent only {burst.sent} of {burst.planned} "
@@ -215,19 +216,17 @@ def _sent_evidence(burst: Burst) -> tuple[Side, str]:
 
 
 def _count_evidence(burst: Burst) -> Evidence:
-    """Return the counts of each end."""
     tally = burst.server_count
     if tally is None:
         return (_sent_evidence(burst),)
     server_text = (
         f"received {tally.received} datagrams, {tally.duplicated} duplicates, "
-        f"{tally.reordered} out of order; sent {tally.number} answers; "
+        f"{tally.reordered} out of order; sent {tally.number} responses; "
         f"{_describe_drops(tally.dropped)}"
     )
     client_text = (
-        f"received {burst.answered} answers, {burst.duplicated} duplicates, "
-        f"{burst.reordered} out of order; "
-        f"{_describe_drops(burst.dropped)}"
+        f"received {burst.answered} responses, {burst.duplicated} duplicates, "
+        f"{burst.reordered} out of order; {_describe_drops(burst.dropped)}"
     )
     return _sent_evidence(burst), (Side.SERVER, server_text), (Side.CLIENT, client_text)
 
@@ -243,7 +242,7 @@ def _remarks(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
         reason = (
             f": {burst.error}"
             if burst.error
-            else ": this process did not run often enough"
+            else ": this process was not running often enough"
         )
         yield (
             f"{result.address}: this client sent {burst.sent} of {burst.planned} "

@@ -100,7 +100,6 @@ def _black_hole(
 
 
 def _trial_evidence(trial: DatagramTrial) -> Evidence:
-    """Return what each end observed in a trial."""
     flow, control = trial.flow, trial.control
     if control is None:
         return ()
@@ -112,7 +111,7 @@ def _trial_evidence(trial: DatagramTrial) -> Evidence:
         )
     server_text = f"received {flow.arrived} large ones and {control.arrived} small ones"
     answers_text = (
-        f"received {flow.returned} large answers and {control.returned} small ones"
+        f"received {flow.returned} large responses and {control.returned} small ones"
     )
     return (Side.CLIENT, sent), (Side.SERVER, server_text), (Side.CLIENT, answers_text)
 
@@ -186,7 +185,7 @@ def _summary_parts(sizes: UdpSizes) -> Iterator[str]:
     if up is None and down is None:
         return
     if up == down:
-        yield f"up to {up} bytes pass unfragmented both ways"
+        yield f"up to {up} bytes pass unfragmented in both directions"
     else:
         up_text, down_text = (size or "an unknown size" for size in (up, down))
         yield f"up to {up_text} bytes pass unfragmented up, {down_text} down"

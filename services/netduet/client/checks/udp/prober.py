@@ -277,7 +277,6 @@ class UdpProber:
         return low
 
     def _passing_sizes(self, sizes: list[int], flags: CountFlag) -> set[int]:
-        """Return which of the sizes pass, each tried several times."""
         flow, received = _new_flow(), ReceivedAnswers()
         for number in range(_TRIES_PER_SIZE * len(sizes)):
             size = sizes[number % len(sizes)]
@@ -308,13 +307,11 @@ class UdpProber:
     def _receive_during(
         self, seconds: float, received: dict[int, ReceivedAnswers]
     ) -> None:
-        """Receive for that many seconds."""
         until = time.monotonic() + seconds
         while (remaining := until - time.monotonic()) > 0:
             self._receive(remaining, received)
 
     def _query_counts(self, received: dict[int, ReceivedAnswers]) -> None:
-        """Request the tallies until they arrive."""
         until = time.monotonic() + self._timeout
         wait = self._pause
         for _ in range(_MAX_QUERIES):

@@ -133,4 +133,4 @@ class UdpResult:
 def tcp_evidence(result: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is reachable."""
     name = instance_of(result.tcp) if result.tcp is not None else "unknown"
-    return Side.SERVER, f"over TCP, instance {name} answers at the same address"
+    return Side.SERVER, f"over TCP, instance {name} responds at the same address"
