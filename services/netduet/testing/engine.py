@@ -38,12 +38,10 @@ class Image:
     @classmethod
     def of(cls, half: Literal["server", "client"], given: str | None) -> Image:
         """Return the given image, or the variable's, or the default."""
-        is_default, variable = (
-            f"netduet-{half}",
-            f"NETDUET_TESTING_{half.upper()}_IMAGE",
-        )
-        name = given or os.environ.get(variable) or is_default
-        return cls(name, name == is_default, variable)
+        default = f"netduet-{half}"
+        variable = f"NETDUET_TESTING_{half.upper()}_IMAGE"
+        name = given or os.environ.get(variable) or default
+        return cls(name, name == default, variable)
 
 
 class Named(Protocol):
@@ -90,11 +88,7 @@ def connect() -> DockerClient:
 
 
 def network_name(engine: DockerClient, network: Named | str) -> str:
-    """Return the name of an existing network.
-
-    Args:
-        engine: a client of the engine.
-        network: as testcontainers or docker-py has it, or its name or id.
+    """Return the name of an existing network, given as an object, by name or id.
 
     Raises:
         DuetError: there is none, or names are not resolved on it.

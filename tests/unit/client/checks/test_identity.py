@@ -198,10 +198,10 @@ def test_only_silence_carries_missed_deadline() -> None:
 @pytest.mark.parametrize(
     ("acked", "expected"),
     [
-        (80, "; the kernel at the other end acknowledged 80 of them"),
-        (0, "; the kernel at the other end acknowledged 0 of them"),
+        (80, "; the kernel at the other end acknowledged 80 bytes"),
+        (0, "; the kernel at the other end acknowledged 0 bytes"),
         # Our FIN counts as one.
-        (81, "; the kernel at the other end acknowledged 80 of them"),
+        (81, "; the kernel at the other end acknowledged 80 bytes"),
         (None, ""),
     ],
 )

@@ -89,7 +89,7 @@ def test_healthy_path_passes_with_rates_and_latencies() -> None:
     judgement = judged(phase(flow(UP)), phase(flow(DOWN)))
     assert judgement.summary == (
         "192.0.2.2:12345: up 100 Mbit/s, down 100 Mbit/s; "
-        "p99 0.4 ms idle, 1.0 ms loaded up, 1.0 ms loaded down"
+        "p99 0.4 ms idle, 1.0 ms during upload, 1.0 ms during download"
     )
     assert (judgement.findings, judgement.skipped) == ((), None)
     assert judgement.figures["up.bit_s"] == pytest.approx(1e8)

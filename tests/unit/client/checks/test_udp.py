@@ -92,7 +92,7 @@ def found(judgement: Judgement) -> list[tuple[str, str | None]]:
 def test_healthy_exchange_passes_without_notes() -> None:
     """If all datagrams come back, only the sizes that pass are reported."""
     assert judged() == Judgement(
-        "300 datagrams to 192.0.2.2:12345 and back, none lost, "
+        "300 datagrams to 192.0.2.2:12345 and back, none lost; "
         "up to 1472 bytes pass unfragmented in both directions; fragmented datagrams pass too",
         figures={
             "round_trip_ms": 0.5,

@@ -149,21 +149,17 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     count = sum(proven.values())
     how = "; ".join(f"{number} {outcome}" for outcome, number in proven.items())
     run_length = _initial_run(address_trials)
-    name, seen = (
-        "balance.unhealthy_backend",
-        (
-            f"{address_trials.address}: {count} of {total} connections failed, while "
-            f"others were answered: {how}{_describe_dead_backends(count, address_trials)}"
-        ),
+    name = "balance.unhealthy_backend"
+    seen = (
+        f"{address_trials.address}: {count} of {total} connections failed, while "
+        f"others were answered: {how}{_describe_dead_backends(count, address_trials)}"
     )
     if run_length:
-        name, seen = (
-            "balance.stopped_responding",
-            (
-                f"{address_trials.address}: the first {run_length} of {total} "
-                f"connections were answered; of the later ones, {count} failed: {how}; "
-                "a backend that is down would have failed from the start"
-            ),
+        name = "balance.stopped_responding"
+        seen = (
+            f"{address_trials.address}: the first {run_length} of {total} "
+            f"connections were answered; of the later ones, {count} failed: {how}; "
+            "a backend that is down would have failed from the start"
         )
     evidence = (
         (Side.CLIENT, _describe_shares(address_trials)),

@@ -34,15 +34,13 @@ _OUTCOME_TEXTS: Final = {
 
 def ports_exhausted(result: ChurnResult, counted: ConnectionCounts) -> Finding:
     """Return the finding that this host has no port left."""
-    unanswered, established = (
-        counted.with_outcome(AttemptOutcome.NO_PORT),
-        counted.with_outcome(AttemptOutcome.SERVED),
-    )
+    unsent = counted.with_outcome(AttemptOutcome.NO_PORT)
+    served = counted.with_outcome(AttemptOutcome.SERVED)
     seen = (
-        f"{len(unanswered)} of {len(counted.attempts)} connections to {result.address} had no "
-        f"local port: {unanswered[0].detail}"
+        f"{len(unsent)} of {len(counted.attempts)} connections to {result.address} had no "
+        f"local port: {unsent[0].detail}"
     )
-    evidence = [(Side.CLIENT, f"{len(established)} others were served")]
+    evidence = [(Side.CLIENT, f"{len(served)} others were served")]
     if result.ports is not None:
         ports = result.ports
         text = (

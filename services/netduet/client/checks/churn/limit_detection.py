@@ -73,48 +73,37 @@ def detect_token_bucket(run: PacedRun, *, path_works: bool) -> TokenBucket | Non
     ``path_works``: a long-lived connection worked throughout, so only new connections
     fail.
     """
-    clean_passes = [attempt.passed_cleanly for attempt in run.attempts]
-    if all(clean_passes) or not clean_passes:
+    passes = [attempt.passed_cleanly for attempt in run.attempts]
+    if all(passes) or not passes:
         return None
-    initial_run = clean_passes.index(False)
-    remaining = clean_passes[initial_run:]
-    if initial_run < max(
-        MIN_INITIAL_PASSES, _MIN_INITIAL_FACTOR * _usual_run_length(remaining)
-    ):
+    initial_run = passes.index(False)
+    rest, attempts = passes[initial_run:], run.attempts[initial_run:]
+    min_run = max(MIN_INITIAL_PASSES, _MIN_INITIAL_FACTOR * _usual_run_length(rest))
+    p_value = p_initial_run(initial_run, len(passes), sum(passes))
+    if initial_run < min_run or p_value > _MAX_P_INITIAL_RUN:
         return None
-    if (
-        p_initial_run(initial_run, len(clean_passes), sum(clean_passes))
-        > _MAX_P_INITIAL_RUN
-    ):
-        return None
-    start = run.attempts[initial_run].offset
+    start = attempts[0].offset
     passed = sorted(
         attempt.offset + attempt.connect_seconds
-        for attempt in run.attempts[initial_run:]
+        for attempt in attempts
         if attempt.passed and attempt.connect_seconds is not None
     )
-    queries_worked = tuple(
-        attempt
-        for attempt in run.attempts[initial_run:]
-        if attempt.offset < start + SYN_RETRANSMIT_SECONDS
-    )
-    early = [instant for instant in passed if instant < start + SYN_RETRANSMIT_SECONDS]
-    regular = _is_regular(run.attempts[initial_run:], passed, run.gap)
-    # In the initial run no SYN was retransmitted.
-    if not (regular or _is_regular(queries_worked, early, run.gap)):
-        few_passed = (
-            sum(remaining) <= _MAX_PASSED_SHARE * len(remaining)
-            and len(remaining) >= _MIN_BLOCKED
-        )
-        if not (few_passed and path_works):
+    # Before the first retransmission of a SYN.
+    early_end = start + SYN_RETRANSMIT_SECONDS
+    early = [attempt for attempt in attempts if attempt.offset < early_end]
+    early_passed = [instant for instant in passed if instant < early_end]
+    regular = _is_regular(attempts, passed, run.gap)
+    if not (regular or _is_regular(early, early_passed, run.gap)):
+        few = sum(rest) <= _MAX_PASSED_SHARE * len(rest) and len(rest) >= _MIN_BLOCKED
+        if not (few and path_works):
             return None
     rate = _pass_rate(run, start, passed)
     return TokenBucket(max(1, round(initial_run - rate * start)), rate, start)
 
 
-def _usual_run_length(clean_passes: Sequence[bool]) -> float:
+def _usual_run_length(passes: Sequence[bool]) -> float:
     """Return the median run of passes: tokens gather during stalls of ours."""
-    runs = [len(list(run)) for passes, run in groupby(clean_passes) if passes]
+    runs = [len(list(run)) for passed, run in groupby(passes) if passed]
     return median(runs) if runs else 0.0
 
 

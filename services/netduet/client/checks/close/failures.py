@@ -132,7 +132,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "a firewall or intrusion prevention system resets connections that it "
                 "rejects"
             ),
-            "a proxy resets both its sides as soon as one has ended its sending",
+            "a proxy resets both its sides as soon as one of them has sent a FIN",
         ),
         ("check the logs of firewalls and proxies on the path", _DIRECT),
     ),

@@ -168,10 +168,8 @@ def _judge_failed_handshake(trial: CloseTrial) -> Fault:
 
 def _judge_answer(trial: CloseTrial) -> Fault | None:
     """Judge the answer before the close, and the FIN after it."""
-    action, how = (
-        _ACTIONS[trial.method],
-        "" if trial.ending is None else trial.ending.how,
-    )
+    action = _ACTIONS[trial.method]
+    how = "" if trial.ending is None else trial.ending.how
     if trial.changed:
         return Fault(
             "close.answer_changed", f"{action}, and the bytes of the response differ"

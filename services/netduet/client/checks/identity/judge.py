@@ -213,7 +213,7 @@ def _sent(handshake: Handshake) -> Evidence:
     text = f"sent the request ({handshake.sent} bytes); received nothing"
     if handshake.cause is Cause.TIMEOUT and handshake.acked is not None:
         acked = min(handshake.acked, handshake.sent)
-        text += f"; the kernel at the other end acknowledged {acked} of them"
+        text += f"; the kernel at the other end acknowledged {acked} bytes"
         if handshake.resent:
             text += f"; this kernel retransmitted {handshake.resent} packets"
     return (

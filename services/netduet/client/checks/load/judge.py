@@ -240,7 +240,12 @@ def _summary(result: LoadResult, single: dict[Direction, Phase]) -> str:
 
 
 def _phase_latencies(result: LoadResult) -> list[tuple[str, LatencySpread | None]]:
-    words = {"idle": "idle", "up": "loaded up", "down": "loaded down", "both": "both"}
+    words = {
+        "idle": "idle",
+        "up": "during upload",
+        "down": "during download",
+        "both": "during both",
+    }
     return [(words[phase.name], phase.latency) for phase in result.phases]
 
 

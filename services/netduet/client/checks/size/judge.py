@@ -231,7 +231,7 @@ def _describe_record(record: LedgerEntry) -> str:
         return f"this connection is still open; {counts}"
     if record.ended_by != Side.CLIENT:
         return f"the server ended the connection: {escape(record.ended)}; {counts}"
-    ends = {"reset": "a reset", "eof": "an end of sending (FIN)"}
+    ends = {"reset": "a reset", "eof": "a FIN"}
     end = ends.get(record.ended, f"an end ({escape(record.ended)})")
     return f"the server received {end} that this client never sent; {counts}"
 

@@ -53,21 +53,19 @@ def _mtu_notes(direction: Direction, trials: tuple[SizeTrial, ...]) -> list[str]
     first, min_pmtu = views[0], min(view.pmtu for view in views)
     phrase = direction.phrase
     if min_pmtu < first.pmtu:
-        return [
-            (
-                f"the path MTU {phrase} is {min_pmtu:,}, the link MTU {first.pmtu:,}: "
-                "a router reported it (path MTU discovery works)"
-            )
-        ]
+        text = (
+            f"the path MTU {phrase} is {min_pmtu:,}, the link MTU {first.pmtu:,}: "
+            "a router reported it (path MTU discovery works)"
+        )
+        return [text]
     shorter = min(view.snd_mss for view in views)
     if shorter < first.snd_mss and trials[0].retransmits >= _PROBING_RETRANSMITS:
-        return [
-            (
-                f"full-size packets {phrase} were lost until the kernel reduced their "
-                f"size by itself (to {shorter:,} bytes): larger packets are lost "
-                "without an ICMP error"
-            )
-        ]
+        text = (
+            f"full-size packets {phrase} were lost until the kernel reduced their "
+            f"size by itself (to {shorter:,} bytes): larger packets are lost "
+            "without an ICMP error"
+        )
+        return [text]
     return []
 
 

@@ -19,7 +19,7 @@ SLOW_SECONDS: Final = 0.3
 def summary(observations: Observations, outages: Sequence[Outage]) -> str:
     """Return the result in one line."""
     datagrams, connections = observations.datagrams, observations.new_connections
-    text = f"{observations.seconds:.0f} s with {observations.address}: "
+    text = f"{observations.address}: in {observations.seconds:.0f} s, "
     if datagrams.passed:
         text += f"{datagrams.up.sent} datagrams up, {datagrams.down.sent} down, "
     if outages:

@@ -44,7 +44,7 @@ def judge(result: UdpResult, options: CheckOptions) -> Judgement:
     ]
     for part in parts:
         figures |= part.figures
-    summary = ", ".join(part.summary for part in parts if part.summary)
+    summary = "; ".join(part.summary for part in parts if part.summary)
     return Judgement(
         summary or f"{result.address} responds to datagrams",
         tuple(finding for part in parts for finding in part.findings),
@@ -99,10 +99,8 @@ def _rejected(result: UdpResult) -> Finding:
     elif first.offender == result.address.host.partition("%")[0]:
         where, by = Location.SERVER, "sent by the address itself"
     else:
-        where, by = (
-            Location.INTERMEDIARY,
-            f"sent by {first.offender}, not by the target",
-        )
+        where = Location.INTERMEDIARY
+        by = f"sent by {first.offender}, not by the target"
     seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
     text = f"{len(result.opening.notices)} ICMP errors for {result.opening.openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}

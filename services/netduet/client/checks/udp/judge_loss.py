@@ -341,8 +341,6 @@ def _format_percent(share: float) -> str:
 
 
 def _format_bounds(direction: DirectionCounts) -> str:
-    low, high = (
-        lower_bound(direction.lost, direction.sent),
-        upper_bound(direction.lost, direction.sent),
-    )
+    low = lower_bound(direction.lost, direction.sent)
+    high = upper_bound(direction.lost, direction.sent)
     return f"between {_format_percent(low)} and {_format_percent(high)} with 99.99 % confidence"

@@ -143,10 +143,8 @@ class UdpProber:
         Datagrams that were not sent in time are skipped: a burst in the burst might
         overflow a queue that an even flow passes.
         """
-        flow, received = (
-            _new_flow(),
-            ReceivedAnswers(_MAX_ANSWERS_PER_DATAGRAM * plan.count),
-        )
+        flow = _new_flow()
+        received = ReceivedAnswers(_MAX_ANSWERS_PER_DATAGRAM * plan.count)
         unsent, sent = 0, dict[int, float]()
         late, errors = 0.0, ""
         before = self._sock.dropped

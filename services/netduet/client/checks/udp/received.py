@@ -57,9 +57,7 @@ class ReceivedAnswers:
 def loss_runs(sent: dict[int, float], answered: set[int]) -> tuple[int, float, float]:
     """Return the datagrams lost in runs, the first run's start, and the total seconds.
 
-    Args:
-        sent: when each datagram was sent, in order.
-        answered: those that were answered.
+    ``sent`` has the time of each datagram, in order.
     """
     count, start, seconds = 0, 0.0, 0.0
     row: list[float] = []
