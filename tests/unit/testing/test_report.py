@@ -1,4 +1,4 @@
-"""The typed report: what is read from a client, and what its assertions say."""
+"""The typed report: how it is read, and the messages of its assertions."""
 
 from __future__ import annotations
 

@@ -217,29 +217,43 @@ class LossTracker:
             # Down is certainly out; whether our datagrams arrive is unknown.
             lost = int((now - last_arrival) / self.period)
             return LossRun(Location.UNKNOWN, last_arrival, now, lost, ended=False)
-        unacknowledged = self._unacknowledged()
-        start = self._up_gap_starts.get(self._acknowledged)
-        silence = max(MIN_SECONDS, 3 * self.period)
-        if unacknowledged < MIN_LOSSES or now - last_arrival > silence:
-            return None  # too few missing, or down may be out too
-        start = start or self._sent_at(self._acknowledged)
-        if now - start < MIN_SECONDS:
-            return None
-        sender_stalled = max(0.0, now - start - (unacknowledged + 1) * self.period)
-        receiver_stalled = TimeSpan(start, now).covered_seconds(self._stalls)
-        dropped = self._drops_up.between(start, now + SETTLE_SECONDS)
-        return LossRun(
-            Location.TO_SERVER,
-            start,
-            now,
-            unacknowledged,
-            sender_stalled,
-            receiver_stalled,
-            ended=False,
-            dropped=dropped,
-        )
+        if now - last_arrival > max(MIN_SECONDS, 3 * self.period):
+            return None  # down may be out too
+        start = self._gap_start(self._acknowledged)
+        lost = self._unacknowledged()
+        return self._loss_run(Location.TO_SERVER, start, now, lost, ended=False)
 
     # Both
+
+    def _loss_run(
+        self,
+        where: Location,
+        start: float,
+        end: float,
+        lost: int,
+        *,
+        ended: bool = True,
+    ) -> LossRun | None:
+        """Return the run of so many datagrams, None if it is too short for an outage."""
+        if lost < MIN_LOSSES or end - start < MIN_SECONDS:
+            return None
+        up = where is Location.TO_SERVER
+        drops = self._drops_up if up else self._drops_down
+        due = (lost + (not ended)) * self.period
+        return LossRun(
+            where,
+            start,
+            end,
+            lost,
+            max(0.0, end - start - due),
+            TimeSpan(start, end).covered_seconds(self._stalls) if up else 0.0,
+            ended,
+            self.period,
+            drops.between(start, end + SETTLE_SECONDS),
+        )
+
+    def _report(self, run: LossRun | None) -> None:
+        self._events += [] if run is None else [run]
 
     def _start_stream(self, status: StreamStatus, arrived_at: float) -> None:
         """Start a new stream of the server: the first one, or one after an end."""
@@ -301,26 +315,17 @@ class LossTracker:
             del self._up_gaps[0]
             self._settled = end
             self.up.lost += end - start
-            since = self._up_gap_starts.get(start) or self._sent_at(start)
-            if end - start >= MIN_LOSSES and after - since >= MIN_SECONDS:
-                sender_stalled = max(0.0, after - since - (end - start) * self.period)
-                receiver_stalled = TimeSpan(since, after).covered_seconds(self._stalls)
-                self._events.append(
-                    LossRun(
-                        Location.TO_SERVER,
-                        since,
-                        after,
-                        end - start,
-                        sender_stalled,
-                        receiver_stalled,
-                        precision=self.period,
-                        dropped=self._drops_up.between(since, after + SETTLE_SECONDS),
-                    )
-                )
+            since = self._gap_start(start)
+            run = self._loss_run(Location.TO_SERVER, since, after, end - start)
+            self._report(run)
         for start in [
             number for number in self._up_gap_starts if number < self._settled
         ]:
             del self._up_gap_starts[start]
+
+    def _gap_start(self, number: int) -> float:
+        """Return when the first datagram of a gap was sent."""
+        return self._up_gap_starts.get(number) or self._sent_at(number)
 
     def _sent_at(self, number: int) -> float:
         """Return when a number was sent, or the oldest known time."""
@@ -372,21 +377,8 @@ class LossTracker:
                 self._report_down_gap(timed_gap, start, end)
 
     def _report_down_gap(self, timed_gap: _TimedGap, start: int, end: int) -> None:
-        since, after = timed_gap.span(start, end, self.period)
-        if end - start < MIN_LOSSES or after - since < MIN_SECONDS:
-            return
-        sender_stalled = max(0.0, after - since - (end - start) * self.period)
         offset = self._offset.value
-        self._events.append(
-            LossRun(
-                Location.FROM_SERVER,
-                since + offset,
-                after + offset,
-                end - start,
-                sender_stalled,
-                precision=self.period,
-                dropped=self._drops_down.between(
-                    since + offset, after + offset + SETTLE_SECONDS
-                ),
-            )
+        since, after = (
+            time + offset for time in timed_gap.span(start, end, self.period)
         )
+        self._report(self._loss_run(Location.FROM_SERVER, since, after, end - start))

@@ -1,4 +1,4 @@
-"""Judging ends of connections: what arrived of them, and whose hand was in it."""
+"""Judging closes: what arrived, and which end or middlebox changed it."""
 
 from __future__ import annotations
 

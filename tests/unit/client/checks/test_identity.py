@@ -1,4 +1,4 @@
-"""Judging who answered at each address."""
+"""Judging what answered at each address."""
 
 from __future__ import annotations
 

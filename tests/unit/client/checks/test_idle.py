@@ -1,4 +1,4 @@
-"""Judging connections that were held in silence: who died, when, how, by whose hand."""
+"""Judging idle connections: which died, when, how, and who ended them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging targets that ought to be blocked: in which manner, and what it proves."""
+"""Judging targets that should be blocked: how, and what it proves."""
 
 from __future__ import annotations
 

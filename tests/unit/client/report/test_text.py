@@ -1,4 +1,4 @@
-"""Verdicts in words: what a person reads, line by line."""
+"""Verdicts as text, line by line."""
 
 from __future__ import annotations
 
