@@ -114,7 +114,7 @@ def test_other_service_fails_and_is_named(
     # There is a path to look at, whoever's it is.
     assert outcomes(done) == dict.fromkeys(CHECKS, "PASS") | {"identity": "FAIL"}
     assert "(identity.other_service)" in done.stdout
-    assert 'service "billing", and "orders" was expected' in words(done)
+    assert 'service "billing"; expected "orders"' in words(done)
     for expected in ("billing", "*"):
         done = netduet.run("check", "--expect-service", expected, target)
         assert done.returncode == 0, done.stdout
