@@ -258,3 +258,8 @@ class NetduetCommand:
         return subprocess.CompletedProcess(
             process.args, process.returncode, out or "", err
         )
+
+
+def unwrapped(done: subprocess.CompletedProcess[str]) -> str:
+    """Return standard output with each run of blanks and line breaks as one blank."""
+    return " ".join(done.stdout.split())
