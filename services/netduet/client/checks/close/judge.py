@@ -61,10 +61,10 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     ]
     findings = []
     for failure in dict.fromkeys(fault.failure for _, fault in faults):
-        same_class = [
+        class_faults = [
             (trial, fault) for trial, fault in faults if fault.failure == failure
         ]
-        findings.append(_finding(result.address, same_class))
+        findings.append(_finding(result.address, class_faults))
     remarks = [
         "the server has not received this end's reset yet"
         for trial in result.trials
@@ -127,9 +127,9 @@ def _retransmission_reason(trial: CloseTrial) -> str:
 
 
 def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
-    wrong = {trial.method for trial, _ in faults}
-    if wrong:
-        return f"{len(wrong)} of {len(result.trials)} ways to close arrive as something else"
+    failed_methods = {trial.method for trial, _ in faults}
+    if failed_methods:
+        return f"{len(failed_methods)} of {len(result.trials)} ways to close arrive as something else"
     pauses = [
         trial.pause for trial in result.trials if trial.method is CloseMethod.PAUSED
     ]

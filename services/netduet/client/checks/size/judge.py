@@ -140,12 +140,12 @@ def _stalled(
 ) -> Finding:
     last = next((trial for trial in reversed(failed) if trial.after), failed[-1])
     passed = max((trial.size for trial in trials if trial.delivered), default=0)
-    server_is_awaited = waits_for_server(last)
-    if server_is_awaited and direction is Direction.UP:
+    server_is_late = waits_for_server(last)
+    if server_is_late and direction is Direction.UP:
         text = (
             f"{address}: {last.size:,} bytes reach the server, which does not respond"
         )
-    elif server_is_awaited:
+    elif server_is_late:
         text = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
         text = f"{address}: {last.size:,} bytes {direction.phrase} do not arrive"
@@ -168,7 +168,7 @@ def _stalled(
         text,
         _evidence(direction, last),
         figures,
-        where=Location.SERVER if server_is_awaited else path,
+        where=Location.SERVER if server_is_late else path,
         # Retransmissions of the kernel rule out a late program.
         missed_deadline=None if is_unacknowledged(last) else last.window,
     )

@@ -60,14 +60,14 @@ def loss_runs(sent: dict[int, float], answered: set[int]) -> tuple[int, float, f
     ``sent`` has the time of each datagram, in order.
     """
     count, start, seconds = 0, 0.0, 0.0
-    row: list[float] = []
-    for sequence, at in (*sent.items(), (None, 0.0)):
+    lost_run: list[float] = []
+    for sequence, sent_at in (*sent.items(), (None, 0.0)):
         if sequence is not None and sequence not in answered:
-            row.append(at)
+            lost_run.append(sent_at)
             continue
-        if len(row) >= MIN_LOSS_RUN:
-            count += len(row)
-            start = start or row[0]
-            seconds += row[-1] - row[0]
-        row = []
+        if len(lost_run) >= MIN_LOSS_RUN:
+            count += len(lost_run)
+            start = start or lost_run[0]
+            seconds += lost_run[-1] - lost_run[0]
+        lost_run = []
     return count, start, seconds
