@@ -178,11 +178,11 @@ def _connections_kept_working(observations: Observations, outage: Outage) -> boo
     affected = outage.failure_run is not None or outage.stall is not None
     connections = observations.new_connections
     long_enough = outage.seconds >= 2 * connections.period
-    enough_attempts = (
+    connections_worked = (
         observations.long_lived.answered > 0
         and connections.started > connections.failed
     )
-    return long_enough and enough_attempts and not affected
+    return long_enough and connections_worked and not affected
 
 
 def _connections_lost(

@@ -146,7 +146,7 @@ def test_differing_addresses_are_summarized_separately() -> None:
     assert "192.0.2.2" not in judge(good, replace(good, address=THERE6)).summary
     summary = judge(good, bad).summary
     assert summary.startswith("192.0.2.2:12345: full-size segments (1,448 bytes) and")
-    assert "[2001:db8::2]:12345: to the server packets with up to 1,348" in summary
+    assert "[2001:db8::2]:12345: to the server: packets with up to 1,348" in summary
 
 
 def test_figures_of_further_addresses_are_numbered() -> None:
@@ -225,7 +225,7 @@ def test_lost_length_is_a_black_hole(
     assert finding == Finding(
         "size.black_hole",
         f"192.0.2.2:12345: packets {to} the server with 1,349 bytes or more "
-        "are lost without an ICMP error, packets of up to 1,348 bytes arrive: set the MTU to 1,400 or "
+        "are lost without an ICMP error; packets of up to 1,348 bytes arrive: set the MTU to 1,400 or "
         "less at both ends",
         ((side, expected), (receiver, "0 of these 1,448 bytes arrived")),
         {
@@ -442,7 +442,7 @@ def test_amount_stalling_twice_is_stalled(
     )
     assert "65,536 bytes" in finding.seen
     assert finding.seen.endswith("; no progress for 1.9 s; 4,096 bytes do arrive")
-    assert ("completely, only 9,000 of them do" in finding.seen) == (arrived == 9000)
+    assert ("completely (only 9,000 do)" in finding.seen) == (arrived == 9000)
     assert finding.figures["passed"] == 4096
 
 

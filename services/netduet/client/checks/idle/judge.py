@@ -271,7 +271,7 @@ def _describe_client_side(held: HeldConnection) -> str:
             if held.ended_after is None
             else f", after {held.ended_after:.1f} s of silence"
         )
-        ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
+        ended = {"eof": "the stream ended", "broken": "the stream ended"}
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
     waited = 0.0 if held.wait is None else held.wait.seconds
     if held.plan.waker is Side.SERVER or held.tcp_info is None:

@@ -112,7 +112,7 @@ def _black_hole(
     text = f"{address}: packets {phrase} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
         text += (
-            f" without an ICMP error, packets of up to {passed.size:,} bytes arrive: "
+            f" without an ICMP error; packets of up to {passed.size:,} bytes arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
     last = [
@@ -150,7 +150,7 @@ def _stalled(
     else:
         text = f"{address}: {last.size:,} bytes {direction.phrase} do not arrive"
         if last.arrived:
-            text += f" completely, only {last.arrived:,} of them do"
+            text += f" completely (only {last.arrived:,} do)"
     text += f"; no progress for {last.seconds:.1f} s"
     acks_lost = acks_are_lost(last)
     if acks_lost:
@@ -331,7 +331,7 @@ def _describe_result(result: SizeResult) -> str:
     up, down = (_describe_direction(trials) for _, trials in result.directions)
     if up == down:
         return f"{up} in both directions"
-    return f"to the server {up}; from the server {down}"
+    return f"to the server: {up}; from the server: {down}"
 
 
 def _describe_direction(trials: tuple[SizeTrial, ...]) -> str:

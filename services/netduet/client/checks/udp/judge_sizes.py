@@ -103,7 +103,7 @@ def _trial_evidence(trial: DatagramTrial) -> Evidence:
     flow, control = trial.flow, trial.control
     if control is None:
         return ()
-    sent = f"sent {flow.sent} of {trial.size} bytes and {control.sent} of {SMALL_BYTES} bytes"
+    sent = f"sent {flow.sent} datagrams of {trial.size} bytes and {control.sent} of {SMALL_BYTES}"
     if flow.unsent:
         sent += (
             f"; {flow.unsent} large ones did not leave this host: the link refuses them "
