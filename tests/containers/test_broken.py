@@ -1,4 +1,4 @@
-"""The pair on broken networks: each fault is named, by its class and its side."""
+"""The pair on broken networks: each fault is named, with its class and location."""
 
 from __future__ import annotations
 

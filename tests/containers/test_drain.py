@@ -1,4 +1,4 @@
-"""SIGTERM to a server that is busy: nothing that it accepted is lost."""
+"""SIGTERM to a busy server loses nothing that it accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person types: make up, make down, and what they see when it cannot work."""
+"""make up and make down, and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain conversation between containers, with scripts as plain as they come."""
+"""The plain dialect between containers, with minimal scripts."""
 
 from __future__ import annotations
 

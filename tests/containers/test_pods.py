@@ -1,4 +1,4 @@
-"""The pods of deploy/kubernetes, played on the engine: what a cluster would start.
+"""The pods of deploy/kubernetes, run on the engine as a cluster would.
 
 There is no cluster in a test: a pod here is a container with the user, the limits, the
 environment and the arguments of its manifest, and an alias for each Service.

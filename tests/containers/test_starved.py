@@ -1,4 +1,4 @@
-"""The pair held back by a limit of the CPU, as an orchestrator sets one."""
+"""The pair under a CPU limit, as an orchestrator sets one."""
 
 from __future__ import annotations
 

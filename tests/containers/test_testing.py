@@ -1,4 +1,4 @@
-"""``netduet.testing`` on the real engine: what it starts, says, and leaves behind."""
+"""``netduet.testing`` on the real engine: what it starts, reports, and removes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that are no netduet: a thread for each connection, and few means."""
+"""Servers that are not netduet: one thread per connection."""
 
 from __future__ import annotations
 

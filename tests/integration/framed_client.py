@@ -1,4 +1,4 @@
-"""Clients of few means: a blocking socket each, and the frames' own file."""
+"""A minimal framed client: a blocking socket and the frame format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proxies of bad manners before a server of this host."""
+"""TCP proxies with one fault each, in front of a server of this host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that tests talk to: in the test's own loop, or as the real command."""
+"""Servers and commands under test: in the test's own loop, or as processes."""
 
 from __future__ import annotations
 

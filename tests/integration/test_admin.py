@@ -1,4 +1,4 @@
-"""The admin port of a real server, asked over HTTP as a probe or Prometheus does."""
+"""The admin port of a real server, queried as by a probe or Prometheus."""
 
 from __future__ import annotations
 

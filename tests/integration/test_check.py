@@ -1,4 +1,4 @@
-"""``netduet check`` as a process: what it makes of whoever listens, or does not."""
+"""``netduet check`` as a process, against good, foreign and missing servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check balance, against servers behind a balancer that is a proxy."""
+"""The check ``balance``, against servers behind a balancing proxy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.foreign_servers import Behaviour, close_normally
 from tests.integration.proxies import forward_all, running_proxy
 from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
 def by_turns(manners: Sequence[Behaviour]) -> Behaviour:
@@ -32,7 +32,7 @@ async def check(port: int, bounds: CheckOptions | None = None) -> CheckResult:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     context = CheckContext(
-        target, socket.AF_UNSPEC, "netduet", PATIENT, "quick", bounds or CheckOptions()
+        target, socket.AF_UNSPEC, "netduet", TIMEOUTS, "quick", bounds or CheckOptions()
     )
     async with StallMonitor() as stalls:
         check_runner = CheckRunner(context, stalls, lambda _: None, ("balance",))

@@ -1,4 +1,4 @@
-"""Many short connections: a real server on loopback, and what may stand before it."""
+"""The check ``churn`` against a real server, a proxy and closed ports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.framed_client import connect
 from tests.integration.proxies import ProxiedConnection, forward_all, running_proxy
 from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 FEW = ChurnPlan(20, 0.005, 8, 2.3)
 
 
@@ -41,7 +41,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 async def check(port: int) -> tuple[CheckResult, AddressResults[ChurnResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
-    context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
+    context = CheckContext(target, socket.AF_UNSPEC, "", TIMEOUTS)
     async with StallMonitor() as stalls:
         check_runner = CheckRunner(context, stalls, lambda _: None, ("churn",))
         await check_runner.run()

@@ -1,4 +1,4 @@
-"""Ending connections: a real server, and proxies that make something else of an end."""
+"""The check ``close`` against a real server, and proxies that alter closes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.integration.proxies import (
 )
 from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 """How long is waited for what never comes."""
 
 
 async def check(
-    port: int, timeouts: Timeouts = PATIENT
+    port: int, timeouts: Timeouts = TIMEOUTS
 ) -> tuple[CheckResult, AddressResults[CloseResult]]:
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""Holding connections in silence: a real server, and proxies that cut what is silent."""
+"""The check ``idle`` against a real server, and proxies with idle timeouts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ from tests.integration.servers import TIMEOUT_SECONDS, RunningServer, wait_until
 from tests.unit.client.fake_server import AcceptedConnection, FakeServer
 
 SHORT, LONG = IDLE_SECONDS / 10, IDLE_SECONDS * 3
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
-BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+SHORT_TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 """How long is waited for what never comes."""
 
 HASTY = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 0.2)
 
 
-async def check(port: int, *rungs: float, timeouts: Timeouts = BRIEF) -> CheckResult:
+async def check(
+    port: int, *rungs: float, timeouts: Timeouts = SHORT_TIMEOUTS
+) -> CheckResult:
     """Run the check, with those that it needs; return what came of it."""
     context = CheckContext(
         Target("127.0.0.1", port),
@@ -59,7 +61,7 @@ async def check(port: int, *rungs: float, timeouts: Timeouts = BRIEF) -> CheckRe
 async def test_idle_connections_survive_on_loopback(start_server: StartServer) -> None:
     """All survive, whichever end wakes them, with and without keepalive."""
     running = await start_server()
-    result = await check(running.port, SHORT, LONG, timeouts=PATIENT)
+    result = await check(running.port, SHORT, LONG, timeouts=TIMEOUTS)
     assert (result.outcome, result.remarks) == (Outcome.PASS, ())
     assert result.figures["longest_lived"] == LONG
     assert result.figures["keepalive_longest_lived"] == LONG
@@ -89,7 +91,7 @@ async def test_transparent_proxy_passes(
     """A proxy without an idle timeout is not blamed."""
     running = await start_server()
     async with running_proxy(forward_all(running.port)) as port:
-        result = await check(port, SHORT, timeouts=PATIENT)
+        result = await check(port, SHORT, timeouts=TIMEOUTS)
     assert result.outcome is Outcome.PASS
 
 
@@ -109,7 +111,7 @@ async def test_server_idle_timeout_does_not_end_held_connections(
 ) -> None:
     """The time of a hold comes on top of the idle timeout."""
     running = await start_server(idle_timeout=SHORT)
-    result = await check(running.port, LONG, timeouts=PATIENT)
+    result = await check(running.port, LONG, timeouts=TIMEOUTS)
     assert result.outcome is Outcome.PASS
 
 
@@ -193,7 +195,7 @@ async def test_quick_profile_holds_no_connections(start_server: StartServer) -> 
     """The profile has no rungs, and the verdict is PASS."""
     running = await start_server()
     target = Target("127.0.0.1", running.port)
-    context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
+    context = CheckContext(target, socket.AF_UNSPEC, "", TIMEOUTS)
     async with StallMonitor() as stalls:
         check_runner = CheckRunner(context, stalls, lambda _: None, ("idle",))
         await check_runner.run()

@@ -1,4 +1,4 @@
-"""Targets that ought to be blocked, and several targets, as a person meets them."""
+"""Targets that should be blocked, and several targets in one command."""
 
 from __future__ import annotations
 

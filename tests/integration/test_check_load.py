@@ -1,4 +1,4 @@
-"""Loading a path: a real server, real sockets, and a relay that stops."""
+"""The check ``load`` against a real server, and a relay that stops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.framed_client import connect
 from tests.integration.proxies import running_proxy
 from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
 async def check(
@@ -32,7 +32,7 @@ async def check(
     """Run the check, with those that it needs; return what came of it."""
     target = Target("127.0.0.1", port)
     bounds = bounds or CheckOptions()
-    context = CheckContext(target, socket.AF_UNSPEC, "", PATIENT, options=bounds)
+    context = CheckContext(target, socket.AF_UNSPEC, "", TIMEOUTS, options=bounds)
     async with StallMonitor() as stalls:
         check_runner = CheckRunner(context, stalls, lambda _: None, ("load",))
         await check_runner.run()

@@ -1,4 +1,4 @@
-"""How ``netduet check`` tells: words or a document on stdout, logs on stderr."""
+"""Output of ``netduet check``: text or a document on stdout, logs on stderr."""
 
 from __future__ import annotations
 

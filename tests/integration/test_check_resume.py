@@ -1,4 +1,4 @@
-"""A run that is interrupted, and one that goes on from there."""
+"""Interrupted runs, and runs that resume them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of sizes against a real server on loopback, and proxies at fault."""
+"""The check ``size`` against a real server on loopback, and faulty proxies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.foreign_servers import Behaviour, foreign_server
 from tests.integration.framed_client import connect
 from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 Carry = Callable[[int, bytes], bytes | None]
 """From the bytes carried before and new ones to what goes on; None stops reading."""
@@ -40,7 +40,7 @@ async def size(port: int) -> CheckResult:
     with capture_logs():
         async with StallMonitor() as stalls:
             target = Target("127.0.0.1", port)
-            given = CheckContext(target, socket.AF_UNSPEC, "", PATIENT)
+            given = CheckContext(target, socket.AF_UNSPEC, "", TIMEOUTS)
             check_runner = CheckRunner(given, stalls, lambda _: None, ("size",))
             await check_runner.run()
     [result] = [

@@ -1,4 +1,4 @@
-"""The check ``stream`` against a real server, and its streams through broken relays."""
+"""The check ``stream`` against a real server, and through faulty relays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.integration.conftest import StartServer
 from tests.integration.udp_relays import Fault, drop_all, pass_all, relay
 from tests.unit.client.fake_server import make_welcome
 
-PATIENCE = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
+TIMEOUTS = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
 PLAN = StreamPlan(1.0)
 
 
@@ -44,7 +44,7 @@ async def watched(port: int, features: tuple[str, ...] = (FEATURE,)) -> Observat
     """Watch a port where, over TCP, a netduet was met."""
     target = parse_target(f"127.0.0.1:{port}", port)
     context = CheckContext(
-        target, socket.AF_UNSPEC, "netduet", PATIENCE, options=CheckOptions()
+        target, socket.AF_UNSPEC, "netduet", TIMEOUTS, options=CheckOptions()
     )
     opening = Handshake(welcome=make_welcome(features=list(features)))
     return await watch(context, IdentityAnswer(address(port), opening), PLAN)
@@ -244,7 +244,7 @@ async def test_failed_sockets_do_not_count_against_the_network() -> None:
     events: list[ProbeEvent] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with StallMonitor() as stalls:
-        fresh = ConnectProbe(address(1), PATIENCE, 0.01, stalls, events.append)
+        fresh = ConnectProbe(address(1), TIMEOUTS, 0.01, stalls, events.append)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             await fresh.run(0.2)

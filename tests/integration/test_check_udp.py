@@ -37,12 +37,12 @@ from tests.integration.udp_relays import (
 from tests.unit.client.fake_server import make_welcome
 
 PLAN = BurstPlan(300, 0.001)
-PATIENCE = 3.0
+UDP_TIMEOUT_SECONDS = 3.0
 """Seconds for an answer: as long as a machine under load may take for one."""
 
 
 async def ask(
-    port: int, timeout: float = PATIENCE, plan: BurstPlan = PLAN
+    port: int, timeout: float = UDP_TIMEOUT_SECONDS, plan: BurstPlan = PLAN
 ) -> UdpResult:
     """Ask at a port of loopback where, over TCP, a netduet was met."""
     address = Address(socket.AF_INET, "127.0.0.1", port)
@@ -295,7 +295,7 @@ async def test_two_servers_behind_a_port_are_not_loss(
     running, other = await start_server(), await start_server()
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as second:
         second.connect(("127.0.0.1", other.port))
-        second.settimeout(PATIENCE)
+        second.settimeout(UDP_TIMEOUT_SECONDS)
         answers: list[bytes] = []
 
         def by_turns(number: int, data: bytes) -> list[bytes]:

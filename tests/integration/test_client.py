@@ -20,12 +20,12 @@ from tests.integration.conftest import StartServer
 from tests.integration.framed_client import FramedClient
 from tests.integration.servers import TIMEOUT_SECONDS
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
 def context(port: int, service: str = "") -> CheckContext:
     """Return what checks of a server on loopback may use."""
-    return CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, service, PATIENT)
+    return CheckContext(Target("127.0.0.1", port), socket.AF_UNSPEC, service, TIMEOUTS)
 
 
 async def check(given: CheckContext) -> Verdict:
@@ -53,7 +53,7 @@ async def test_counters_of_both_ends_agree(start_server: StartServer) -> None:
     assert await connection.end(TIMEOUT_SECONDS)
     connection.close()
 
-    entry = (await server_view(address, opening.welcome, PATIENT)).entry
+    entry = (await server_view(address, opening.welcome, TIMEOUTS)).entry
     assert entry is not None
     assert (entry.bytes_received, entry.bytes_sent) == (
         connection.wire.bytes_sent,

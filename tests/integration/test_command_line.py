@@ -1,4 +1,4 @@
-"""The command line: help, what is wrong with one in a line, and the settings."""
+"""The command line: help, one-line errors, and the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The health check: one framed opening, in a process of its own."""
+"""The health check: one framed opening, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``netduet hello``: the plain conversation with servers that know no other."""
+"""``netduet hello``: the plain dialect with minimal servers."""
 
 from __future__ import annotations
 

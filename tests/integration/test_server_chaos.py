@@ -1,4 +1,4 @@
-"""Whatever clients do, and whenever they do it, nothing breaks and nothing is left."""
+"""Random client behaviour breaks nothing and leaves nothing behind."""
 
 from __future__ import annotations
 

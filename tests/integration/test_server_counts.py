@@ -1,4 +1,4 @@
-"""COUNT: what a server tells of the flows of datagrams that reach it."""
+"""COUNT: the server's counts of the UDP flows that reach it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The UDP side: one datagram asked, at most one answered."""
+"""The UDP side: at most one answer per datagram."""
 
 from __future__ import annotations
 

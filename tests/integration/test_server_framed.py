@@ -1,4 +1,4 @@
-"""The framed dialect: openings, questions, and what the ledger keeps."""
+"""The framed dialect: openings, questions, and the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's life: start, signals, drain, end; and a process that was stopped."""
+"""The server's life cycle: start, signals, drain, exit; and a suspended process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds of time on each connection, and bounds on their number."""
+"""Timeouts of each connection, and limits on their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's log: a pipe that is read, that nobody reads, and whose reader leaves."""
+"""The server's log with a reader, a stalled reader, and a closed pipe."""
 
 from __future__ import annotations
 

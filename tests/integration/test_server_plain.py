@@ -1,4 +1,4 @@
-"""The plain dialect, as its clients speak it."""
+"""The plain dialect, as its clients use it."""
 
 from __future__ import annotations
 

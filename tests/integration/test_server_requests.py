@@ -1,4 +1,4 @@
-"""What a test may ask for: patterns, silences held, ends of all kinds, inspections."""
+"""What a client may request: patterns, holds, all kinds of close, inspection."""
 
 from __future__ import annotations
 

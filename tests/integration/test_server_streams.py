@@ -1,4 +1,4 @@
-"""Streams of datagrams, asked for by a bare socket: who gets one, and how it ends."""
+"""UDP streams requested over a bare socket: who gets one, and how it ends."""
 
 from __future__ import annotations
 

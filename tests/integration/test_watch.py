@@ -1,4 +1,4 @@
-"""``netduet watch`` against real servers, which go away and come again."""
+"""``netduet watch`` against real servers that stop and start."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ from tests.unit.client.fake_server import (
     welcome_and_wait,
 )
 
-PATIENT = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
+TIMEOUTS = Timeouts(resolve=3.0, connect=3.0, answer=3.0)
 
 
 @dataclass
-class Watch:
+class WatchProcess:
     """``netduet watch`` as a process; its lines are read by threads."""
 
     process: subprocess.Popen[str]
@@ -110,18 +110,18 @@ class Watch:
 
 
 @pytest.fixture
-def watch(netduet: NetduetCommand) -> Callable[..., Watch]:
+def watch(netduet: NetduetCommand) -> Callable[..., WatchProcess]:
     """Start watches."""
 
-    def start(*words: str, admin: int = 0) -> Watch:
+    def start(*words: str, admin: int = 0) -> WatchProcess:
         port = ("--admin-port", str(admin)) if admin else ()
-        return Watch(netduet.start("watch", *words, *port), admin)
+        return WatchProcess(netduet.start("watch", *words, *port), admin)
 
     return start
 
 
 def test_outage_is_reported_from_start_to_end(
-    watch: Callable[..., Watch], serve_command: ServeCommand
+    watch: Callable[..., WatchProcess], serve_command: ServeCommand
 ) -> None:
     """A server is killed and restarted: both are reported and counted."""
     port = free_port()
@@ -157,7 +157,7 @@ def test_outage_is_reported_from_start_to_end(
 
 
 def test_instance_of_a_peer_and_its_successor_are_reported(
-    watch: Callable[..., Watch], serve_command: ServeCommand
+    watch: Callable[..., WatchProcess], serve_command: ServeCommand
 ) -> None:
     """Lines and metrics have instance, node and zone; outages keep the old one."""
     port = free_port()
@@ -204,7 +204,7 @@ def test_instance_of_a_peer_and_its_successor_are_reported(
     ]
 
 
-def _labels(watching: Watch, name: str) -> list[dict[str, str]]:
+def _labels(watching: WatchProcess, name: str) -> list[dict[str, str]]:
     """Return the labels of each value of a metric, which are 1."""
     families = text_string_to_metric_families(watching.get("/metrics").body)
     samples = [
@@ -218,7 +218,7 @@ def _labels(watching: Watch, name: str) -> list[dict[str, str]]:
 
 
 def _samples(
-    watching: Watch, combine: Callable[[list[float]], float] = sum
+    watching: WatchProcess, combine: Callable[[list[float]], float] = sum
 ) -> dict[str, float]:
     """Return the metrics by their names alone, those of several labels combined."""
     found: dict[str, list[float]] = defaultdict(list)
@@ -230,7 +230,7 @@ def _samples(
     return {name: combine(values) for name, values in found.items()}
 
 
-def _until_counted(watching: Watch) -> dict[str, float]:
+def _until_counted(watching: WatchProcess) -> dict[str, float]:
     """Return the metrics when streams and connections of every peer work."""
     end = time.monotonic() + TIMEOUT_SECONDS
     needed = (
@@ -246,7 +246,7 @@ def _until_counted(watching: Watch) -> dict[str, float]:
 
 
 def test_json_logs_have_the_same_events(
-    watch: Callable[..., Watch], serve_command: ServeCommand
+    watch: Callable[..., WatchProcess], serve_command: ServeCommand
 ) -> None:
     """With --json, stderr has everything as JSON lines, and stdout is empty."""
     port = free_port()
@@ -278,7 +278,7 @@ def test_json_logs_have_the_same_events(
 
 
 def test_unknown_name_is_reported_and_looked_up_again(
-    watch: Callable[..., Watch],
+    watch: Callable[..., WatchProcess],
 ) -> None:
     """It is reported once, nothing is claimed, and the watch is not ready."""
     watching = watch("nowhere.invalid:1", admin=free_port())
@@ -288,7 +288,7 @@ def test_unknown_name_is_reported_and_looked_up_again(
     assert "nothing was watched" in watching.stop()
 
 
-def test_server_that_never_answered_is_out(watch: Callable[..., Watch]) -> None:
+def test_server_that_never_answered_is_out(watch: Callable[..., WatchProcess]) -> None:
     """Its host refuses."""
     watching = watch(f"127.0.0.1:{free_port()}")
     line = watching.wait("OUT ")
@@ -300,7 +300,7 @@ def test_server_that_never_answered_is_out(watch: Callable[..., Watch]) -> None:
 
 
 def test_server_started_after_the_watch_is_found(
-    watch: Callable[..., Watch], serve_command: ServeCommand
+    watch: Callable[..., WatchProcess], serve_command: ServeCommand
 ) -> None:
     """The time before it was no network outage."""
     port = free_port()
@@ -312,7 +312,7 @@ def test_server_started_after_the_watch_is_found(
 
 
 def test_outage_of_all_peers_at_once_is_reported(
-    watch: Callable[..., Watch], serve_command: ServeCommand
+    watch: Callable[..., WatchProcess], serve_command: ServeCommand
 ) -> None:
     """Three hosts go silent together: a line points at this end."""
     port = free_port()
@@ -400,7 +400,7 @@ async def watching_of(
     if targets is None:
         targets = Scripted((ResolvedTarget(target, resolved=True),), "me", 8)
         targets.chosen = dict.fromkeys(addresses, str(target))
-    context = CheckContext(target, socket.AF_UNSPEC, "netduet", PATIENT)
+    context = CheckContext(target, socket.AF_UNSPEC, "netduet", TIMEOUTS)
     async with StallMonitor() as stalls:
         paces = Intervals(0.02, 1.0, names)
         watching = Monitor(
@@ -757,7 +757,7 @@ async def test_dead_flow_is_restarted_from_another_port(
 async def test_light_load_of_a_healthy_server_passes(start_server: StartServer) -> None:
     """All data comes back, and nothing is found."""
     running = await start_server()
-    assert await check_load(at("127.0.0.1", running.port), PATIENT) is None
+    assert await check_load(at("127.0.0.1", running.port), TIMEOUTS) is None
 
 
 async def test_failed_light_load_is_reported() -> None:

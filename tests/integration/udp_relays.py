@@ -1,4 +1,4 @@
-"""Relays of datagrams with one fault each: a thread between a client and a server."""
+"""UDP relays with one fault each, in a thread between client and server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network can be like: each function is named after a condition.
+"""Conditions of a network; each function is named after one.
 
 A condition is lines for the tools that bring it about. Packets are dropped,
 changed and refused in the router, on their way out of it (``-o``), and never in

@@ -16,8 +16,8 @@ ROOT: Final = Path(__file__).parents[2]
 SERVICES = ROOT / "services/netduet"
 IMAGE: Final = "netduet-lab"
 
-_BUILD_PATIENCE: Final = 600
-_RUN_PATIENCE: Final = 3600
+_BUILD_SECONDS: Final = 600
+_RUN_SECONDS: Final = 3600
 
 Result = dict[str, Any]
 """What ``run.py`` prints of a network."""
@@ -45,7 +45,7 @@ def build() -> str:
         command,
         input=_context(),
         capture_output=True,
-        timeout=_BUILD_PATIENCE,
+        timeout=_BUILD_SECONDS,
         check=False,
     )
     if done.returncode:
@@ -62,7 +62,7 @@ def run(image: str, *words: str, label: str = "netduet.lab") -> Iterator[Result]
     remove = ["docker", "rm", "-f", name]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         timer = threading.Timer(
-            _RUN_PATIENCE,
+            _RUN_SECONDS,
             lambda: subprocess.run(remove, capture_output=True, check=False),
         )
         timer.start()

@@ -1,4 +1,4 @@
-"""What a verdict must say about a network, and what is wrong with one that does not.
+"""What a verdict must say about a network, and what is wrong with a verdict.
 
 Pure: a report (what ``netduet check --json`` printed) goes in, complaints come out.
 """

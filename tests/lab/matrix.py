@@ -1,4 +1,4 @@
-"""The confusion matrix, as words for a terminal and as a page of docs. Pure."""
+"""The confusion matrix, as text for a terminal and as a page of docs. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small proxies that are at fault, and strangers in the server's place.
+"""Small faulty proxies, and foreign servers in the server's place.
 
 A manner is what one does with an accepted connection; both its sockets are closed
 when it returns. Each speaks bytes and knows nothing of netduet.

@@ -1,4 +1,4 @@
-"""A DNS server of few lines: one name, what it resolves to, and how late."""
+"""A minimal DNS server: one name, its addresses, and the delay of its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event loop that lives in a network namespace, in a thread of this process.
+"""An event loop in a network namespace, in a thread of this process.
 
 A socket belongs to the namespace of the thread that makes it. So a name server or
 a proxy of a network costs a thread and no process, and is ready once it is made.

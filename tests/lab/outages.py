@@ -1,4 +1,4 @@
-"""Outages: rules that come into force while a check is under way, and go again.
+"""Outages: rules that apply for a time while a check runs.
 
 They begin when the router has forwarded some datagrams of the check ``stream``, and a
 second more has passed; so such a network runs that check alone.

@@ -1,4 +1,4 @@
-"""Inside the lab's container: makes networks, lets netduet judge them, judges it.
+"""Inside the lab's container: makes networks, runs netduet, judges its verdicts.
 
 Prints one JSON line a network, in the order in which they are done. Arguments:
 names, or nothing for all of NETWORKS; ``--representative``; ``--at-once N`` side by

@@ -1,4 +1,4 @@
-"""The representative networks of the lab, each judged as its declaration says.
+"""The representative networks of the lab, each judged as declared.
 
 No test here is ever skipped: without an engine each of them fails and says so.
 """

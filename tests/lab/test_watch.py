@@ -1,4 +1,4 @@
-"""Real outages, made by iptables, as ``netduet watch`` tells them."""
+"""Real outages, made by iptables, as ``netduet watch`` reports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client, a router and a server, each in a network namespace of its own.
+"""A client, a router and a server, each in its own network namespace.
 
     client eth0 —— to_client ROUTER to_server —— eth0 server
 

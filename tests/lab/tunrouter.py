@@ -1,4 +1,4 @@
-"""A router in user space on a TUN device, for what the kernel here cannot do.
+"""A router in user space on a TUN device, for what this kernel cannot do.
 
 Delay, jitter, loss, reordering, duplication, a byte of a TCP payload changed and
 its checksum mended. One process a network; it ends with its input.

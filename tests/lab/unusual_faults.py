@@ -1,4 +1,4 @@
-"""Stranger conditions and proxies, for faults and oddities that no check is made for."""
+"""Unusual conditions and proxies, for faults that no check targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inside the lab's container: outages of known length, as ``netduet watch`` tells them.
+"""Inside the lab's container: outages of known length under ``netduet watch``.
 
 Prints one JSON line an outage: the truth, and what was told.
 

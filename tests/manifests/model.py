@@ -1,4 +1,4 @@
-"""What the tests of manifests ask of them: pods, containers, who may reach whom."""
+"""Manifests as their tests see them: workloads, selectors, network policies."""
 
 from __future__ import annotations
 

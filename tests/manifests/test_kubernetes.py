@@ -1,4 +1,4 @@
-"""deploy/kubernetes: valid by the API's own schemas, hardened, and of one piece."""
+"""deploy/kubernetes: valid by the API schemas, hardened, and consistent."""
 
 from __future__ import annotations
 

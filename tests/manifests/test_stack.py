@@ -1,4 +1,4 @@
-"""deploy/swarm/stack.yml: what a swarm is told, without one."""
+"""deploy/swarm/stack.yml: its content, without a swarm."""
 
 from __future__ import annotations
 

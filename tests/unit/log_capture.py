@@ -1,4 +1,4 @@
-"""What logging writes to a real descriptor while something is done."""
+"""What logging writes to a real descriptor during an action."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipe that a log writer writes to, with a reader that tests have in their hands."""
+"""A pipe for a log writer, with a reader that the test controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A settings model of every kind of field, and a place that holds no settings."""
+"""A settings model with every kind of field, and sources without settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages show is code that runs: each snippet stands in an example."""
+"""Snippets in the documentation are parts of running examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relative links in the documentation lead to files, and to headings where they say so."""
+"""Relative links in the documentation lead to existing files and headings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The commands: each loads its settings, imports its half when it runs, and runs it.
+"""The commands: each loads its settings, imports its half, and runs it.
 
-An image may hold only one half.
+An image may have only one half: the server or the client.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HALVES: Final = {
 
 
 class UsageError(Exception):
-    """A command line that means nothing; the message is one line."""
+    """An invalid command line; the message is one line."""
 
 
 def serve(flags: Flags) -> int:
@@ -108,7 +108,7 @@ def hello(word: str, flags: Flags) -> int:
 
 
 def explain(name: str | None = None) -> int:
-    """Tell what is known about a class of failure; return the exit status."""
+    """Print what is known about a failure class; return the exit status."""
     from netduet.client.commands.explain import explain as run  # noqa: PLC0415
 
     return run(name)
@@ -155,11 +155,10 @@ def config_reference(form: str) -> int:
 
 
 def require(command: str) -> None:
-    """Make sure that this image holds the half that a command needs.
+    """Check that this image has the half that a command needs.
 
     Raises:
         UsageError: it does not.
-
     """
     half = HALVES.get(command)
     if half is not None and not holds(half):
@@ -171,26 +170,26 @@ def require(command: str) -> None:
 
 
 def holds(half: str) -> bool:
-    """Tell whether this image holds a half."""
+    """Whether this image has a half."""
     return find_spec(f"netduet.{half}") is not None
 
 
 def server_settings() -> type[ServerSettings]:
-    """Return the server's settings; an image of the client alone has none."""
+    """Return the server's settings model."""
     from netduet.server.settings import ServerSettings  # noqa: PLC0415
 
     return ServerSettings
 
 
 def client_settings() -> type[ClientSettings]:
-    """Return the client's settings; an image of the server alone has none."""
+    """Return the client's settings model."""
     from netduet.client.settings import ClientSettings  # noqa: PLC0415
 
     return ClientSettings
 
 
 def _models() -> list[type[Settings]]:
-    """Return the settings of the halves that this image holds."""
+    """Return the settings models of the halves in this image."""
     models: list[type[Settings]] = []
     if holds("server"):
         models.append(server_settings())

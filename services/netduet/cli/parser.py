@@ -65,8 +65,7 @@ def parse(words: Sequence[str]) -> int:
 
     Raises:
         SettingsError: the settings or a target cannot be used.
-        UsageError: the words mean nothing.
-
+        UsageError: the command line is invalid.
     """
     command = next((word for word in words if not word.startswith("-")), "")
     commands.require(command)
@@ -130,7 +129,7 @@ def _application(chosen: str) -> App:
 
 
 def _flagged(command: str) -> Callable[..., int]:
-    """Return a command as a function with one keyword a flag."""
+    """Return a command as a function with one keyword per flag."""
     if command == "explain":
         return _signed(
             lambda name=None: commands.explain(name),
@@ -245,11 +244,10 @@ def _keyword(name: str, kind: type, described: Any) -> Slot:
 
 
 def _family(flags: Mapping[str, Any]) -> Flags:
-    """Return flags with -4 and -6 made into a family.
+    """Replace the flags -4 and -6 by an address family.
 
     Raises:
-        UsageError: they contradict.
-
+        UsageError: they contradict each other.
     """
     rest = dict(flags)
     short = {number for number in "46" if rest.pop(f"ipv{number}", False)}
@@ -260,7 +258,7 @@ def _family(flags: Mapping[str, Any]) -> Flags:
 
 
 def _metavar(info: FieldInfo) -> str:
-    """Return what stands for a value in the help of a flag."""
+    """Return the placeholder of a flag's value in the help."""
     choices = get_args(info.annotation)
     if get_origin(info.annotation) is Literal:
         return "|".join(choices)

@@ -99,7 +99,7 @@ RENDERERS: Final[dict[str, Callable[[Models], str]]] = {
 
 
 def kind(info: FieldInfo) -> str:
-    """Return what a value of a field may be, in words."""
+    """Describe the valid values of a field."""
     special = {
         "time": "time",
         "times": "list of times",

@@ -148,12 +148,7 @@ def load(
     flags: Mapping[str, object] | None = None,
     source_paths: SourcePaths = SourcePaths(),  # noqa: B008 - frozen
 ) -> Loaded[Model]:
-    """Read all sources and validate.
-
-    Args:
-        model: the settings model.
-        flags: values given on the command line, by field.
-        source_paths: where ``.env`` and the file secrets are.
+    """Read all sources and validate; ``flags`` are by field.
 
     Raises:
         SettingsError: a value is invalid, a name unknown, or two contradict.
@@ -175,11 +170,7 @@ def load(
 
 
 def from_values(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Return settings from arguments alone, without the environment.
-
-    Args:
-        model: the settings model.
-        values: by field, typed or as text.
+    """Return settings from these values alone (typed or text), by field.
 
     Raises:
         SettingsError: a value is invalid, a name unknown, or two contradict.

@@ -20,7 +20,7 @@ _POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
 def _parser(
     pattern: str, convert: Callable[[re.Match[str]], float], example: str
 ) -> Callable[[object], object]:
-    """Return a parser of texts; what is no text is left for the model to judge."""
+    """Return a parser of text; other values are returned unchanged, for the model."""
     compiled = re.compile(pattern)
 
     def parse(value: object) -> object:
@@ -43,7 +43,7 @@ parse_duration = _parser(
     lambda match: float(match[1]) * _SECONDS[match[2]],
     "time such as 500ms, 30s or 2m",
 )
-"""Returns seconds. Raises ValueError for other texts, as all parsers here do."""
+"""Returns seconds. Like all parsers here, it raises ValueError for invalid text."""
 
 parse_size = _parser(
     r"([0-9]{1,15})\s*(?:([kKmMgG])(i?))?[bB]?",
@@ -57,14 +57,14 @@ parse_share = _parser(
     lambda match: float(match[1]) / (100 if match[2] else 1),
     "share such as 2% or 0.02",
 )
-"""Returns a share of 1."""
+"""Returns a share between 0 and 1."""
 
 parse_rate = _parser(
     r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKmMgG])?\s*(?:[bB]it(?:/s)?|bps)?",
     lambda match: float(match[1]) * 1000.0 ** _power(match[2]),
     "rate such as 10M, 100Mbit/s or 2.5Gbit/s",
 )
-"""Returns bits a second."""
+"""Returns bits per second."""
 
 
 def parse_durations(value: object) -> object:

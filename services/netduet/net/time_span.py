@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Timed:
-    """Lasts from ``start`` to ``end``, in seconds of the monotonic clock."""
+    """Anything that lasts from ``start`` to ``end``, in monotonic seconds."""
 
     __slots__ = ()
     start: float
@@ -16,20 +16,20 @@ class Timed:
 
     @property
     def seconds(self) -> float:
-        """How long it lasted."""
+        """Its duration."""
         return self.end - self.start
 
     @property
     def span(self) -> TimeSpan:
-        """Its time alone."""
+        """Its time span."""
         return TimeSpan(self.start, self.end)
 
     def is_near(self, other: Timed, seconds: float = 0.0) -> bool:
-        """Tell whether they overlap, or less than ``seconds`` lie between them."""
+        """Whether they overlap, or less than ``seconds`` lie between them."""
         return self.start < other.end + seconds and self.end > other.start - seconds
 
     def covered_seconds(self, spans: Iterable[Timed]) -> float:
-        """Return for how many seconds of it the spans last; they do not overlap."""
+        """Return how many seconds of it these spans cover; they must not overlap."""
         return sum(
             max(0.0, min(self.end, span.end) - max(self.start, span.start))
             for span in spans
@@ -45,7 +45,7 @@ class TimeSpan(Timed):
 
     @classmethod
     def covering(cls, spans: Sequence[Timed]) -> Self | None:
-        """Return the span from the first start to the last end; None of nothing."""
+        """Return the span from the first start to the last end; None without spans."""
         if not spans:
             return None
         return cls(min(span.start for span in spans), max(span.end for span in spans))

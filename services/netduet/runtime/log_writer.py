@@ -44,13 +44,10 @@ class LogWriter:
         dropped_line: Callable[[int], bytes],
         ended: Callable[[], None],
     ) -> None:
-        """Start the thread.
+        """Start the thread; ``queue`` bounds the lines that wait.
 
-        Args:
-            descriptor: what to write to.
-            queue: maximum lines that wait.
-            dropped_line: returns the line that reports the number of dropped lines.
-            ended: called by ``close`` when everything is written.
+        ``dropped_line`` returns the line that reports so many dropped lines; ``ended``
+        is called by ``close`` when everything is written.
         """
         self.dropped = 0
         self._descriptor = descriptor

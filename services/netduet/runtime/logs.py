@@ -111,12 +111,9 @@ def start(
 ) -> LogWriter:
     """Start to log to a descriptor.
 
-    Args:
-        descriptor: where lines are written.
-        level: the lowest level: debug, info, warning or error.
-        style: ``json``, ``console``, or ``auto`` (console on a terminal only).
-        queue: maximum lines that wait for a slow reader.
-        fields: fields of every line.
+    ``level`` is debug, info, warning or error; ``style`` is ``json``, ``console``, or
+    ``auto`` (console on a terminal only). ``queue`` bounds the lines that wait for a
+    slow reader, and ``fields`` are part of every line.
     """
     global _current  # noqa: PLW0603 - one writer a process
     if _current is not None:

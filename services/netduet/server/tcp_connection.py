@@ -67,14 +67,7 @@ class TcpConnection(asyncio.Protocol):
         open_connections: set[TcpConnection],
         listener: int | None,
     ) -> None:
-        """Prepare.
-
-        Args:
-            context: what all connections share.
-            open_connections: holds this connection while it is open.
-            listener: the descriptor of the socket that accepts.
-
-        """
+        """Prepare; ``listener`` is the descriptor of the socket that accepts."""
         self._context = context
         self._open_connections = open_connections
         self._entry: ConnectionEntry | None = None

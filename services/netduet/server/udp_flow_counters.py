@@ -45,12 +45,9 @@ class UdpFlowCounters:
     ) -> bytes:
         """Count a question; return the payload of its answer.
 
-        Args:
-            peer: the sender.
-            question: the datagram.
-            length: bytes of its payload.
-            room: bytes of the answer's payload, unless a short one is asked for.
-            dropped: datagrams that the socket has had no room for; None if unknown.
+        ``length`` is the size of the question's payload and ``room`` that of the
+        answer's, unless a short answer is asked for; ``dropped`` counts the datagrams
+        that the socket has had no room for, None if unknown.
         """
         key = (peer, question.flow)
         flow = self._flows.get(key)

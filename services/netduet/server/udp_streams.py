@@ -115,11 +115,7 @@ class UdpStreams:
     ) -> StreamAnswer | None:
         """Handle a client's datagram; return the immediate answer, if there is one.
 
-        Args:
-            question: the datagram.
-            reply_path: where it came from.
-            now: monotonic seconds.
-            frame_id: for an error.
+        ``now`` is in monotonic seconds, ``frame_id`` is for an error.
 
         Raises:
             RemoteError: the client may stream, but a limit is reached.

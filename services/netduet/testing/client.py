@@ -24,12 +24,7 @@ _KILLED_STATUS: Final = 137
 def ended(
     client: DockerContainer, timeout: float, requested: tuple[str, ...]
 ) -> Report:
-    """Return the report of a running client.
-
-    Args:
-        client: its container.
-        timeout: seconds until it is told to stop.
-        requested: the checks that were requested by name.
+    """Return the report of a running client; after ``timeout`` it is told to stop.
 
     Raises:
         DuetError: it does not end in time, or ends without a report.

@@ -88,11 +88,7 @@ def connect() -> DockerClient:
 
 
 def network_name(engine: DockerClient, network: Named | str) -> str:
-    """Return the name of an existing network.
-
-    Args:
-        engine: a client of the engine.
-        network: as testcontainers or docker-py has it, or its name or id.
+    """Return the name of an existing network, given as an object, by name or id.
 
     Raises:
         DuetError: there is none, or names are not resolved on it.

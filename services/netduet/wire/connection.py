@@ -78,15 +78,10 @@ class Connection(Receiver):
         greeting: bytes = b"",
         refusal: RemoteError | None = None,
     ) -> None:
-        """Start a connection.
+        """Start a connection that was accepted or connected at ``now``.
 
-        Args:
-            role: which end this is.
-            limits: its bounds.
-            now: the time at which it was accepted or connected.
-            greeting: a server's answer to a plain peer.
-            refusal: the error that answers a framed opening, if the connection is
-                refused (a plain peer is greeted all the same).
+        ``greeting`` is a server's answer to a plain peer, ``refusal`` its answer to a
+        framed opening if it refuses the connection.
         """
         super().__init__(role, limits, refusal)
         self.greeting = greeting

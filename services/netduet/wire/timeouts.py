@@ -11,12 +11,8 @@ def expired_limit(
 ) -> tuple[str, RemoteError | None]:
     """Return the name of the limit, and the error to send to the peer, if any.
 
-    Args:
-        state: the state in which the deadline passed.
-        limits: the limits of the connection.
-        received: bytes of the opening or frame that have arrived.
-        plain: whether the peer is plain.
-        started: whether a frame had started.
+    ``received`` bytes of the opening or frame have arrived; ``started``: a frame had
+    started.
     """
     if state is State.START:
         return "first_byte", None

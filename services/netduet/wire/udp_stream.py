@@ -178,12 +178,8 @@ StreamAnswer = Challenge | StreamStatus | StreamEnd
 def cookie(secret: bytes, host: str, port: int, flow: int, age: int) -> bytes:
     """Return the cookie for a client's address and flow.
 
-    Args:
-        secret: random bytes, new at each start of a server.
-        host: the client's IP address.
-        port: the client's port.
-        flow: the client's flow.
-        age: number of the key: they change every COOKIE_AGE seconds.
+    ``secret`` is random, new at each start of a server; ``age`` is the number of the
+    key, which changes every COOKIE_AGE_SECONDS.
     """
     message = f"{host} {port} {flow} {age}".encode()
     return hmac.digest(secret, message, hashlib.sha256)[:COOKIE_SIZE]

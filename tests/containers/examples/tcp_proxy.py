@@ -1,4 +1,4 @@
-"""A TCP proxy: carries bytes both ways, and each way's end as what it is.
+"""A TCP proxy that forwards bytes, FIN and RST in both directions.
 
 ``python3 tcp_proxy.py UPSTREAM:PORT [hasty]``; listens on port 9000. A hasty one has
 a defect: it closes both sides as soon as one of them has said all it had to say.

@@ -1,4 +1,4 @@
-"""An example: a user's own TCP proxy under test, between the two halves of netduet."""
+"""An example: a TCP proxy under test, between netduet's server and client."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

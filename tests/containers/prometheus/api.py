@@ -1,4 +1,4 @@
-"""Asks a Prometheus over its HTTP API, until what is waited for is there."""
+"""The HTTP API of a running Prometheus."""
 
 from __future__ import annotations
 

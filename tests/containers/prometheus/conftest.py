@@ -1,4 +1,4 @@
-"""An image with a real Prometheus and our rules, and Prometheus at work."""
+"""An image with a real Prometheus and our rules, and a running Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real server, until an alert fires for a fault made here."""
+"""A real Prometheus scrapes a real server, and alerts fire for real faults."""
 
 from __future__ import annotations
 

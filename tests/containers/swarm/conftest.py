@@ -1,4 +1,4 @@
-"""An engine that is in swarm mode for as long as these tests run."""
+"""An engine that is in swarm mode while these tests run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack on a real engine in swarm mode: deployed, scaled, updated, asked."""
+"""The stack on a real engine in swarm mode: deploy, scale, update, check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack on a real swarm: scaled, updated, a task killed; and a VIP that is none."""
+"""The stack on a real swarm: scaling, an update, a killed task, an unusable VIP."""
 
 from __future__ import annotations
 
@@ -132,18 +132,18 @@ def test_killed_task_is_replaced(stack: Stack) -> None:
 
 
 @contextmanager
-def watch(stack: Stack, *words: str) -> Iterator[Watch]:
+def watch(stack: Stack, *words: str) -> Iterator[WatchContainer]:
     """Watch the servers by hand."""
     command = ["watch", "tasks.server", *words]
     container = stack.start(stack.images.client, command, **HARDENED)
     try:
-        yield Watch(container)
+        yield WatchContainer(container)
     finally:
         container.remove(force=True)
 
 
 @dataclass
-class Watch:
+class WatchContainer:
     """A running `netduet watch`."""
 
     container: Container
@@ -176,11 +176,11 @@ def assert_nothing_lost(summary: str, peers: int) -> None:
 def test_watch_sees_no_outage_while_scaling(stack: Stack) -> None:
     """One, five, two: new peers are watched, removed ones announced their drain."""
     stack.scale(1)
-    with watch(stack) as watching:
+    with watch(stack) as watch_container:
         for replicas in (1, 5, 2):
             stack.scale(replicas)
-            watching.wait_for_peers(replicas)
-        summary = watching.stop()
+            watch_container.wait_for_peers(replicas)
+        summary = watch_container.stop()
     assert_nothing_lost(summary, 5)
     assert summary.count(", no longer watched") == 3
 
@@ -189,17 +189,19 @@ def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
     """Both are replaced, and neither ended before its name dropped it."""
     stack.scale(2)
     before = ids(stack)
-    with watch(stack) as watching:
-        watching.wait_for_peers(2)
+    with watch(stack) as watch_container:
+        watch_container.wait_for_peers(2)
         stack.update()
         stack.settle(2)
         assert not ids(stack) & before
         wait_until(
             "all watched",
-            lambda: watching.container.logs().count(b"is no longer watched") == 2,
+            lambda: (
+                watch_container.container.logs().count(b"is no longer watched") == 2
+            ),
         )
-        watching.wait_for_peers(2)
-        summary = watching.stop()
+        watch_container.wait_for_peers(2)
+        summary = watch_container.stop()
     assert_nothing_lost(summary, 4)
     assert summary.count(", no longer watched") == 2
 
@@ -208,15 +210,16 @@ def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
     """One outage of one server; the other's availability is 100 %."""
     stack.scale(2)
     # It looks names up by itself when one is out; by chance it would have just before.
-    with watch(stack, "--watch-resolve-interval", "1h") as watching:
-        watching.wait_for_peers(2)
+    with watch(stack, "--watch-resolve-interval", "1h") as watch_container:
+        watch_container.wait_for_peers(2)
         wait_until(
-            "named", lambda: watching.container.logs().count(b" is instance ") == 2
+            "named",
+            lambda: watch_container.container.logs().count(b" is instance ") == 2,
         )
         victim, _ = stack.containers("server")
         victim.kill()
-        wait_until("over", lambda: b" LEFT " in watching.container.logs())
-        summary = watching.stop()
+        wait_until("over", lambda: b" LEFT " in watch_container.container.logs())
+        summary = watch_container.stop()
     assert len(re.findall(r" OUT .*\(#1\)\n", summary)) == 1, summary
     assert "[watch.stale_dns; the server's end]" in summary
     assert " BACK " not in summary

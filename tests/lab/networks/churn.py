@@ -1,4 +1,4 @@
-"""Many short connections: SYNs lost, queues and ports that run out, limits."""
+"""Many short connections: lost SYNs, exhausted queues and ports, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network of the lab is, and what several of them are declared with."""
+"""The declaration of a network of the lab, and shared values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datagrams lost, doubled, reordered; sizes that vanish; bytes that are changed."""
+"""Lost, duplicated and reordered datagrams; black holes; altered bytes."""
 
 from __future__ import annotations
 

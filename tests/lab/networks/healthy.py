@@ -1,4 +1,4 @@
-"""Healthy networks, and ends that are starved: nothing may be called broken."""
+"""Healthy networks, and starved ends: nothing may be called broken."""
 
 from __future__ import annotations
 

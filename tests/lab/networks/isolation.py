@@ -1,4 +1,4 @@
-"""Targets that ought to be blocked: those that are, in every manner, and those not."""
+"""Targets that should be blocked: blocked in every way, and not blocked."""
 
 from __future__ import annotations
 

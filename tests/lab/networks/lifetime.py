@@ -1,4 +1,4 @@
-"""Connections that do not last, and ends that do not arrive as they were meant."""
+"""Connections that do not last, and closes that arrive altered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network carries, and what its queues do to latency when it is full."""
+"""Limited rates, and queues that add latency under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that are out for 1.5 s while the check ``stream`` watches them."""
+"""Networks that are down for 1.5 s while the check ``stream`` runs."""
 
 from __future__ import annotations
 

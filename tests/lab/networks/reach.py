@@ -1,4 +1,4 @@
-"""Names that lead nowhere, connections that are not made, strangers that answer."""
+"""Names without a server, connections that fail, foreign servers that answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults and oddities that no check was made for: what is said must be true."""
+"""Unusual conditions that no check targets: the verdict must still be true."""
 
 from __future__ import annotations
 

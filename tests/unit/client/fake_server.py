@@ -1,4 +1,4 @@
-"""Far ends of few means: a listener on loopback, a thread, the frames' own file."""
+"""A scripted server: a listener on loopback in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where settings come from, which of them counts, and what is said of a bad one."""
+"""Sources of settings, their order, and errors for invalid values."""
 
 from __future__ import annotations
 

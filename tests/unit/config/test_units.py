@@ -1,4 +1,4 @@
-"""Times and sizes as a person types them, and back."""
+"""Parsing and formatting durations, sizes and rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel tells of sockets and of the CPU, asked of the real one."""
+"""What the kernel reports about sockets and the CPU, on the real kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans of time: length, neighbourhood, coverage."""
+"""Time spans: length, distance, coverage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines: their form, the closed list of events, levels, and terminals."""
+"""Log lines: format, the closed list of events, levels, and terminals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others say and raise comes out as lines of ours, without any local variable."""
+"""Exceptions and warnings become log lines, without local variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of the standard library's logging, and warnings, as lines of ours."""
+"""Records of the standard library's logging, and warnings, become log lines."""
 
 from __future__ import annotations
 

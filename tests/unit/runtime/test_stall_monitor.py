@@ -1,4 +1,4 @@
-"""The watch on the event loop's own stalls."""
+"""The monitor of the event loop's own stalls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access log: what is counted and logged, at what level, and how often."""
+"""The access log: what is counted and logged, at which level, how often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in: the arithmetic of the bounds."""
+"""Admission: the arithmetic of the limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: live entries, frozen ones, and the bound."""
+"""The ledger: open entries, closed ones, and its limit."""
 
 from __future__ import annotations
 

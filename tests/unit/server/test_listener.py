@@ -1,4 +1,4 @@
-"""Binding: one port for all, and what is said when it cannot be had."""
+"""Binding one port everywhere, and its errors."""
 
 from __future__ import annotations
 

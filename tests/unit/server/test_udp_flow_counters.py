@@ -1,4 +1,4 @@
-"""The tallies of flows: whose they are, what they answer, and their bound."""
+"""Counts of UDP flows: keys, answers, and their limit."""
 
 from __future__ import annotations
 

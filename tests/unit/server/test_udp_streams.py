@@ -1,4 +1,4 @@
-"""The streams that are under way: who gets one, how many there are, how they end."""
+"""Open UDP streams: who gets one, how many there are, how they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test asks of the pair in vain, before any container is there."""
+"""Errors of the pair before any container is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed report: what is read from a client, and what its assertions say."""
+"""The typed report: how it is read, and the messages of its assertions."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ FAIL: the connection is refused (reach.refused)
   server         nothing was said
   where          server (the server's end)
   likely causes  1. the server is not running, or has not started to listen yet
-                 2. it listens on another port, or on 127.0.0.1 alone
+                 2. it listens on another port, or only on 127.0.0.1
                  3. a firewall rejects with a reset (REJECT --reject-with
                     tcp-reset)
   try next       1. check whether the server is running and what it listens on:

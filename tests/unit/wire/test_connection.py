@@ -1,4 +1,4 @@
-"""One connection: its deadlines, its counters, its bounds, and misuse of its API."""
+"""One connection: deadlines, counters, limits, and misuse of its API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames: what they cost to import, and how they are shown."""
+"""Frames: the cost of the import, and how they are shown."""
 
 from __future__ import annotations
 

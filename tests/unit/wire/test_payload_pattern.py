@@ -1,4 +1,4 @@
-"""Patterns: what they are, and where a changed one differs."""
+"""Patterns: their content, and the offset of the first altered byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for any bytes in any split: events or one breach, in linear work."""
+"""Properties for any bytes in any split: events or one breach, in linear work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The specification's tables and diagrams against the declarations."""
+"""The specification's tables and diagrams, compared with the declarations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gaps: against a plain reading of what arrived, and within their bound."""
+"""Gaps in sequence numbers, compared with a simple set, and their limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting datagrams: the payloads, and the tally against what truly happened."""
+"""Counting datagrams: payloads, and counts compared with a reference."""
 
 from __future__ import annotations
 

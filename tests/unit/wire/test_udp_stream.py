@@ -1,4 +1,4 @@
-"""Streams of datagrams: the payloads, and the cookie."""
+"""UDP streams: the payloads, and the cookie."""
 
 from __future__ import annotations
 

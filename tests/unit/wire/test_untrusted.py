@@ -1,4 +1,4 @@
-"""Bytes that are not ours: recognised where possible, made safe to show."""
+"""Foreign bytes: recognised where possible, escaped to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vectors, run in every way that their bytes can arrive."""
+"""The vectors, run with their bytes in every split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vectors as Python values, and a peer that runs a connection through them."""
+"""The vectors as Python values, and a peer that runs a connection on them."""
 
 from __future__ import annotations
 

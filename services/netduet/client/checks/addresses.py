@@ -63,7 +63,7 @@ class AddressCheck(Generic[Result]):
         heavy: bool = False,
         after: tuple[str, ...] = ("balance",),
     ) -> Check[AddressResults[Result]]:
-        """Return the check, which needs an address at which a netduet answers."""
+        """Return the check; it needs an address of a netduet server."""
         needs = ("identity",)
         return Check(
             name, question, needs, self.measure, self.judge, failures, heavy, after

@@ -86,9 +86,9 @@ class Check(Generic[Measurement]):
 DEFECT: Final = Failure(
     "check.defect",
     "the check itself failed",
-    "The check raised an error that is no finding about the network.",
+    "The check raised an error that says nothing about the network.",
     Location.CLIENT,
-    ("a defect of netduet",),
+    ("a bug in netduet",),
     ("report it, with the log that this command writes to stderr",),
     severity=Severity.PROBE,
 )

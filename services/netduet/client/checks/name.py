@@ -226,7 +226,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the name needs its domain or namespace (service.namespace in Kubernetes)",
         ),
         (
-            "check that the server runs, and under which name: docker ps, kubectl get svc",
+            (
+                "check that the server is running, and under which name: docker ps, "
+                "kubectl get svc"
+            ),
             "check that both are on the same network: docker network inspect NETWORK",
             "try the server's address instead of its name",
         ),
@@ -252,7 +255,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "name.family",
-        "the name has no address of that family",
+        "the name has no address of the requested family",
         "The name exists and has addresses, but none of the requested family.",
         Location.CLIENT,
         (

@@ -189,7 +189,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.SERVER,
         (
             "the server is not running, or has not started to listen yet",
-            "it listens on another port, or on 127.0.0.1 alone",
+            "it listens on another port, or only on 127.0.0.1",
             "a firewall rejects with a reset (REJECT --reject-with tcp-reset)",
         ),
         (
@@ -228,7 +228,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "no host has the address (no response to ARP): the container or host "
                 "is gone"
             ),
-            "no route leads there, or a firewall rejects with an ICMP error",
+            "there is no route to it, or a firewall rejects with an ICMP error",
             "packets loop between routers",
             (
                 "the address is the virtual IP of a Swarm service, and this kernel "
@@ -265,7 +265,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the name still lists a server that is gone",
             "one replica is down, or does not listen on this family of addresses",
-            "AAAA records exist, but the server listens on IPv4 alone (or the reverse)",
+            "AAAA records exist, but the server listens only on IPv4 (or the reverse)",
             "one of several links on the path is down: then the failing address varies",
         ),
         (

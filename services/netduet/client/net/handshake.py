@@ -78,11 +78,8 @@ def handshake_from_event(
 ) -> Handshake:
     """Return the result of an opening.
 
-    Args:
-        event: the first event, None after a timeout.
-        nonce: what the welcome must repeat.
-        is_closed: whether the connection is closed.
-        lost: the error that closed it.
+    ``event`` is the first event, None after a timeout; the welcome must repeat
+    ``nonce``; ``lost`` is the error that closed the connection.
     """
     match event:
         case WelcomeReceived(message) if message.nonce == nonce:
@@ -124,9 +121,7 @@ def end_from_event(
 ) -> ConnectionEnd | None:
     """Return the end that an event means, None if it means none.
 
-    Args:
-        event: the event, None when the connection is closed.
-        lost: the error that closed it.
+    ``event`` is None when the connection is closed, ``lost`` the error that closed it.
     """
     match event:
         case EofReceived():

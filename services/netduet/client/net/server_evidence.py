@@ -48,13 +48,7 @@ class ServerView:
 async def server_view(
     address: Address, welcome: Welcome, timeouts: Timeouts
 ) -> ServerView:
-    """Return what the server knows of a connection.
-
-    Args:
-        address: the connection's address.
-        welcome: the connection's welcome.
-        timeouts: for each connection and answer.
-    """
+    """Return what the server knows of the connection with this address and welcome."""
     reason = "no instance responded"
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):

@@ -177,12 +177,12 @@ def _connections_kept_working(observations: Observations, outage: Outage) -> boo
     """
     affected = outage.failure_run is not None or outage.stall is not None
     connections = observations.new_connections
-    long = outage.seconds >= 2 * connections.period
-    tried = (
+    long_enough = outage.seconds >= 2 * connections.period
+    connections_worked = (
         observations.long_lived.answered > 0
         and connections.started > connections.failed
     )
-    return long and tried and not affected
+    return long_enough and connections_worked and not affected
 
 
 def _connections_lost(
@@ -232,7 +232,9 @@ def _classify_connections(
 ) -> Iterator[Outage]:
     """Classify the events of connections outside of outages."""
     for run in correlation.failure_runs:
-        stall = next((stall for stall in correlation.stalls if _meet(stall, run)), None)
+        stall = next(
+            (stall for stall in correlation.stalls if _overlaps(stall, run)), None
+        )
         failure, where = NEW_CONNECTIONS, Location.UNKNOWN
         if rules.locates_by_errors:
             where = location_by_error(run.reason)
@@ -250,7 +252,7 @@ def _classify_connections(
         )
     for stall in correlation.stalls:
         if rules.merges_stalls and any(
-            _meet(stall, run) for run in correlation.failure_runs
+            _overlaps(stall, run) for run in correlation.failure_runs
         ):
             continue
         starved = observations.starved_seconds(stall)
@@ -258,7 +260,7 @@ def _classify_connections(
             bool(stall.broken) or starved < rules.stall_starved_share * stall.seconds
         )
         failed = sum(
-            run.failed for run in observations.failure_runs if _meet(stall, run)
+            run.failed for run in observations.failure_runs if _overlaps(stall, run)
         )
         too_short = stall.seconds - starved <= rules.max_outage and not stall.broken
         yield Outage(
@@ -274,7 +276,7 @@ def _classify_connections(
         )
 
 
-def _meet(stall: ConnectionStall, run: ConnectFailureRun) -> bool:
+def _overlaps(stall: ConnectionStall, run: ConnectFailureRun) -> bool:
     if stall.broken and run.previous_start <= stall.end <= run.end:
         return True
     return stall.is_near(run, NEAR_SECONDS)

@@ -81,13 +81,13 @@ def correlate(observations: Observations) -> Correlation:
 
 
 def _join_directions(loss_runs: Iterable[LossRun]) -> list[Outage]:
-    ups = [run for run in loss_runs if run.where == Location.TO_SERVER]
+    up_runs = [run for run in loss_runs if run.where == Location.TO_SERVER]
     others = [run for run in loss_runs if run.where != Location.TO_SERVER]
     outages = []
-    for up in ups:
-        other = next((run for run in others if _coincide(up, run)), None)
+    for up_run in up_runs:
+        other = next((run for run in others if _coincide(up_run, run)), None)
         if other is None:
-            outages.append(_outage(up.where, up))
+            outages.append(_outage(up_run.where, up_run))
         else:
             others.remove(other)
             where = (
@@ -95,7 +95,7 @@ def _join_directions(loss_runs: Iterable[LossRun]) -> list[Outage]:
                 if other.where == Location.UNKNOWN
                 else Location.INTERMEDIARY
             )
-            outages.append(_outage(where, up, other))
+            outages.append(_outage(where, up_run, other))
     return [*outages, *(_outage(run.where, run) for run in others)]
 
 

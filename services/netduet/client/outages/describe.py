@@ -17,13 +17,13 @@ from netduet.client.outages.outage import Outage
 from netduet.client.results.location import Location
 from netduet.wire.untrusted import escape
 
-_DID_NOT_HAPPEN: Final = {
+_ARRIVAL_PHRASES: Final = {
     Location.TO_SERVER: "reached the server",
     Location.FROM_SERVER: "arrived from the server",
     Location.INTERMEDIARY: "passed in either direction",
     Location.UNKNOWN: "came back",
 }
-"""What nothing did, or no datagrams, by the location of their loss."""
+"""What lost data did not do, by the location of the loss."""
 
 _END_REASONS: Final = {
     "draining": "the old process announced it was draining",
@@ -60,12 +60,12 @@ def bounds(run: ConnectFailureRun) -> str:
 
 def loss(outage: Outage) -> str:
     """Describe an outage that loss runs show."""
-    return f"nothing {_DID_NOT_HAPPEN[outage.where]} {_length(outage)}"
+    return f"nothing {_ARRIVAL_PHRASES[outage.where]} {_length(outage)}"
 
 
 def datagrams_only(outage: Outage) -> str:
     """Describe an outage of UDP alone."""
-    lost = f"no datagrams {_DID_NOT_HAPPEN[outage.where]} {_length(outage)}"
+    lost = f"no datagrams {_ARRIVAL_PHRASES[outage.where]} {_length(outage)}"
     return f"{lost}, while TCP connections kept working"
 
 

@@ -43,7 +43,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         ),
         (
             "run `netduet check` against the same address: it distinguishes these",
-            "check that the target is right, and that its server runs",
+            "check that the target is correct, and that its server is running",
         ),
         aliases=("watch.unmet",),
     ),

@@ -211,8 +211,8 @@ class UdpProbe:
                 self.tracker.record_status(answer, now, on_time=on_time)
             case StreamEnd(reason=EndReason.STOPPED):
                 self._ended = True
-            case StreamEnd(reason=why):
-                self.tracker.set_end_reason(why.name.lower())
+            case StreamEnd(reason=reason):
+                self.tracker.set_end_reason(reason.name.lower())
 
     def _handle_error(self, payload: bytes) -> None:
         try:

@@ -42,7 +42,7 @@ class _Part(BaseModel):
 
 
 class EvidencePart(_Part):
-    """Something one end saw."""
+    """An observation of one end."""
 
     side: Side
     text: str
@@ -52,7 +52,7 @@ class FindingPart(_Part):
     """One thing that is wrong, with what is known about its class."""
 
     failure: str = Field(alias="class")
-    """Class of failure; `netduet explain CLASS` tells more."""
+    """Failure class; `netduet explain CLASS` describes it."""
     outcome: Outcome
     where: str
     title: str
@@ -93,7 +93,7 @@ class TargetPart(_Part):
     outcome: Outcome
     interrupted: bool
     missing: list[str]
-    """The checks that were still to come when it was interrupted."""
+    """The checks that had not run when it was interrupted."""
     root: FindingPart | None
     root_check: str | None
     follows: list[str]
@@ -101,7 +101,7 @@ class TargetPart(_Part):
 
 
 class ProbePart(_Part):
-    """The client: who and where it is, and for how many seconds it could not run."""
+    """The client: its identity and location, and for how many seconds it was not running."""
 
     instance: str = ""
     """Its host's name: in Kubernetes the pod's, in other containers their id."""
@@ -111,9 +111,9 @@ class ProbePart(_Part):
     stalls: int
     stalled_seconds: float
     throttled_seconds: float | None
-    """Held back by a CPU limit; null where the system does not tell."""
+    """Seconds for which a CPU limit throttled the client; null if unknown."""
     descriptors: int
-    """Files that the client may open."""
+    """Maximum number of open files of the client."""
     receive_buffer: int
     send_buffer: int
     """Bytes of a new UDP socket's buffers."""

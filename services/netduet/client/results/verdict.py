@@ -144,10 +144,8 @@ def weigh_starvation(
 ) -> Finding:
     """Return the finding; INCONCLUSIVE if an end's stalls could explain it.
 
-    Args:
-        finding: what the check found.
-        stalled: returns how many seconds between two times this client was not running.
-        health: the server's starvation, if known.
+    ``stalled`` returns how many seconds between two times this client was not running;
+    ``health`` is the server's starvation, if known.
     """
     missed = finding.missed_deadline
     if missed is None or finding.outcome is not Outcome.FAIL:

@@ -233,10 +233,10 @@ class OutageTracker:
             return [OutageStarted(self._number, current)]
         start = min(ongoing.start, current.start)
         # A class that proves less must not replace one that proves more.
-        newer = current.failure in SILENCES | {ongoing.failure}
-        newer = newer or ongoing.failure in {OLD_CONNECTIONS, DATAGRAMS_ONLY}
+        replaces = current.failure in SILENCES | {ongoing.failure}
+        replaces = replaces or ongoing.failure in {OLD_CONNECTIONS, DATAGRAMS_ONLY}
         self.ongoing = outage = replace(
-            current if newer else ongoing, start=start, end=now, proven=state.proven
+            current if replaces else ongoing, start=start, end=now, proven=state.proven
         )
         due = sum(outage.seconds >= later for later in UPDATE_SECONDS)
         # An outage that is about to end may look different for a moment.

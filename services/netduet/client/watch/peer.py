@@ -85,7 +85,7 @@ class PeerContext:
     """What all peers share. ``period`` is the seconds between datagrams of a stream."""
 
     period: float
-    tolerance: float
+    max_outage: float
     timeouts: Timeouts
     udp_scheduler: UdpScheduler
     stalls: StallMonitor
@@ -143,7 +143,7 @@ class Peer:
             address,
             period,
             CONNECT_PERIODS * period,
-            context.tolerance,
+            context.max_outage,
             context.outage_numbers,
         )
         self.udp_probe: UdpProbe | None = None
@@ -280,7 +280,7 @@ class Peer:
     ) -> ConnectionStall | None:
         """Return a long stall, if it is known whether new connections work meanwhile."""
         stall = self.keepalive_probe.detector.ongoing(now)
-        if stall is None or stall.seconds <= self._context.tolerance:
+        if stall is None or stall.seconds <= self._context.max_outage:
             return None
         worked = self.connect_probe.tracker.last_success >= stall.start
         return stall if worked or others is not None else None

@@ -1,4 +1,4 @@
-"""Judging what answered behind a balancer: tables of counts."""
+"""Judging connections through a balancer: tables of counts."""
 
 from __future__ import annotations
 

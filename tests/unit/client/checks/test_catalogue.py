@@ -1,4 +1,4 @@
-"""The catalogue of failures: complete, and fit to be read aloud."""
+"""The catalogue of failures is complete and readable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an interrupted run has done, as its file holds it."""
+"""The file that holds the results of an interrupted run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging ends of connections: what arrived of them, and whose hand was in it."""
+"""Judging closes: what arrived, and which end or middlebox changed it."""
 
 from __future__ import annotations
 
@@ -292,8 +292,8 @@ def test_only_absence_carries_missed_deadline(
             CloseMethod.FINISH,
             {"sent": 1000},
             (
-                "the server responded and closed its sending side; of 800 bytes sent to it "
-                "afterwards 700 arrived"
+                "the server responded and closed its sending side; 700 of 800 bytes "
+                "sent to it afterwards arrived"
             ),
         ),
         (
@@ -326,7 +326,7 @@ def test_finding_describes_cause_and_effect(
 def test_loss_only_after_a_pause_is_noted() -> None:
     """If the answer arrives at once but not later, a middlebox drops state."""
     finding = found(CloseMethod.PAUSED, answered=0, ending=RESET)
-    assert finding.seen.endswith(" (when it paused for 2 s; without a pause it works)")
+    assert finding.seen.endswith(" (with a pause of 2 s; without a pause it works)")
 
 
 def test_closes_failing_alike_are_one_finding() -> None:
@@ -379,7 +379,7 @@ def test_closes_failing_alike_are_one_finding() -> None:
             ),
         ),
     )
-    assert judgement.summary == "3 of 5 ways to close arrive as something else"
+    assert judgement.summary == "3 of 5 ways to close are not delivered unchanged"
 
 
 @pytest.mark.parametrize(
@@ -538,7 +538,7 @@ def test_skipped_address_does_not_hide_findings_of_another() -> None:
     second = CloseResult(THERE, (end(CloseMethod.RESET, ending=EOF),))
     judgement = CHECK.judge(AddressResults((first, second), CheckOptions()))
     assert (len(judgement.findings), judgement.skipped) == (1, None)
-    assert judgement.summary == "1 of 1 ways to close arrive as something else"
+    assert judgement.summary == "1 of 1 ways to close is not delivered unchanged"
 
 
 @pytest.mark.parametrize(

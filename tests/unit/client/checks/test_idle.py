@@ -1,4 +1,4 @@
-"""Judging connections that were held in silence: who died, when, how, by whose hand."""
+"""Judging idle connections: which died, when, how, and who ended them."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_summary_describes_the_idle_timer() -> None:
             "no response in 3.0 s, and nothing was acknowledged despite 4 retransmissions",
         ),
         ({"tcp_info": None}, "nothing arrived in 3.0 s"),
-        ({"ending": EOF}, "an end of stream came"),
+        ({"ending": EOF}, "the stream ended"),
         (
             {"ending": ConnectionEnd("timeout", "ETIMEDOUT: x")},
             "ETIMEDOUT: x",
@@ -382,7 +382,7 @@ def test_time_of_close_is_reported() -> None:
     assert "the timer is 60.2 s: 60 s is the timer of nginx" in finding.seen
     assert finding.evidence[0] == (
         US,
-        "to be woken by this client: an end of stream came, after 60.2 s of silence",
+        "to be woken by this client: the stream ended, after 60.2 s of silence",
     )
 
 

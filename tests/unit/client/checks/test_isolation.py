@@ -1,4 +1,4 @@
-"""Judging targets that ought to be blocked: in which manner, and what it proves."""
+"""Judging targets that should be blocked: how, and what it proves."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_blocked_target_passes_and_names_the_response(
         ),
         (
             door(DROPPED, ProbeResult(Response.OPEN, sent=2, detail="instance a")),
-            "datagrams get a response, by instance a; TCP is dropped",
+            "datagrams get a response from instance a; TCP is dropped",
         ),
     ],
 )

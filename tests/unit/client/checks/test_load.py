@@ -1,4 +1,4 @@
-"""Judging what a loaded path did: tables of measurements, no network."""
+"""Judging a path under load: tables of measurements, no network."""
 
 from __future__ import annotations
 

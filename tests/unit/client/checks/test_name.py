@@ -1,4 +1,4 @@
-"""Judging how a name resolved; and asking, without ever hanging."""
+"""Judging how a name resolved, and resolving with a timeout."""
 
 from __future__ import annotations
 

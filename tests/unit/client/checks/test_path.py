@@ -1,4 +1,4 @@
-"""Judging what both ends say about the way between them."""
+"""Judging what both ends report about the path between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging connection attempts; and making them, side by side."""
+"""Judging connection attempts, and making them in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the checks of a target: in order, on their ground, whatever one raises."""
+"""Running the checks of a target: order, requirements, defects."""
 
 from __future__ import annotations
 

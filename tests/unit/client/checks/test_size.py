@@ -1,4 +1,4 @@
-"""Which sizes are tried, and what is made of those that get through or do not."""
+"""Which sizes are tried, and how the results are judged."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_differing_addresses_are_summarized_separately() -> None:
     assert "192.0.2.2" not in judge(good, replace(good, address=THERE6)).summary
     summary = judge(good, bad).summary
     assert summary.startswith("192.0.2.2:12345: full-size segments (1,448 bytes) and")
-    assert "[2001:db8::2]:12345: to the server packets with up to 1,348" in summary
+    assert "[2001:db8::2]:12345: to the server: packets with up to 1,348" in summary
 
 
 def test_figures_of_further_addresses_are_numbered() -> None:
@@ -225,7 +225,7 @@ def test_lost_length_is_a_black_hole(
     assert finding == Finding(
         "size.black_hole",
         f"192.0.2.2:12345: packets {to} the server with 1,349 bytes or more "
-        "are lost without an ICMP error, packets of up to 1,348 bytes arrive: set the MTU to 1,400 or "
+        "are lost without an ICMP error; packets of up to 1,348 bytes arrive: set the MTU to 1,400 or "
         "less at both ends",
         ((side, expected), (receiver, "0 of these 1,448 bytes arrived")),
         {
@@ -442,7 +442,7 @@ def test_amount_stalling_twice_is_stalled(
     )
     assert "65,536 bytes" in finding.seen
     assert finding.seen.endswith("; no progress for 1.9 s; 4,096 bytes do arrive")
-    assert ("completely, only 9,000 of them do" in finding.seen) == (arrived == 9000)
+    assert ("completely (only 9,000 do)" in finding.seen) == (arrived == 9000)
     assert finding.figures["passed"] == 4096
 
 
@@ -683,7 +683,7 @@ def test_server_frame_limit_is_a_note() -> None:
 # Which sizes are tried
 
 
-class Network:
+class SimulatedPath:
     """What a path does with each plan; ``limit`` is the longest packet that passes."""
 
     def __init__(self, limit: int, mss: int = 1448) -> None:
@@ -706,7 +706,7 @@ class Network:
 
 async def test_healthy_path_takes_one_trial_per_size() -> None:
     """If a full packet passes, larger sizes are tried once and smaller ones never."""
-    network = Network(1448)
+    network = SimulatedPath(1448)
     trials = await search(network.try_one, UP)
     assert [trial.plan.size for trial in trials] == [None, *LARGER_BYTES]
     assert all(trial.plan.direction is UP for trial in trials)
@@ -717,7 +717,7 @@ async def test_healthy_path_takes_one_trial_per_size() -> None:
 async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
     """The search ends between two adjacent sizes, after few trials."""
     limit = int(mss * share)
-    network = Network(limit, mss)
+    network = SimulatedPath(limit, mss)
     trials = [
         trial for trial in await search(network.try_one, DOWN) if trial.is_one_packet
     ]
@@ -728,7 +728,7 @@ async def test_limit_is_found_to_the_byte(mss: int, share: float) -> None:
 
 async def test_full_packet_is_tried_again_before_it_counts() -> None:
     """A single connection does not prove a black hole."""
-    network = Network(1348)
+    network = SimulatedPath(1348)
     trials = await search(network.try_one, UP)
     assert [trial.outcome for trial in trials if trial.is_full_packet] == [STALLED] * 3
     assert not any(trial.plan.brief for trial in trials if trial.is_full_packet)
@@ -736,7 +736,7 @@ async def test_full_packet_is_tried_again_before_it_counts() -> None:
 
 async def test_search_ends_if_smallest_packet_is_lost() -> None:
     """If even the shortest packet is lost, no further round starts."""
-    network = Network(MIN_SEARCH_BYTES - 1)
+    network = SimulatedPath(MIN_SEARCH_BYTES - 1)
     trials = await search(network.try_one, UP)
     packets = [trial.size for trial in trials if trial.plan.one_packet]
     assert min(packets) == MIN_SEARCH_BYTES
@@ -745,7 +745,7 @@ async def test_search_ends_if_smallest_packet_is_lost() -> None:
 
 async def test_search_ends_if_full_packet_passes_again() -> None:
     """If the repetition passes, other failures are retried with more time."""
-    network = Network(1448)
+    network = SimulatedPath(1448)
     network.script = [STALLED, PASSED, PASSED, PASSED, STALLED]
     trials = await search(network.try_one, UP)
     assert len([trial for trial in trials if trial.plan.one_packet]) <= 11
@@ -758,7 +758,7 @@ async def test_search_ends_if_full_packet_passes_again() -> None:
 )
 async def test_amount_that_fails_is_tried_twice(outcome: TrialOutcome) -> None:
     """A larger size that fails is repeated; a slow or altered one is not."""
-    network = Network(1448)
+    network = SimulatedPath(1448)
     network.script = [PASSED, TrialOutcome.SLOW, TrialOutcome.CHANGED, outcome]
     trials = await search(network.try_one, UP)
     assert [trial.plan.size for trial in trials] == [
@@ -770,7 +770,7 @@ async def test_amount_that_fails_is_tried_twice(outcome: TrialOutcome) -> None:
 
 async def test_failed_connection_is_tried_twice() -> None:
     """After two failed connects there is nothing to try."""
-    network = Network(1448)
+    network = SimulatedPath(1448)
     network.script = [TrialOutcome.UNOPENED]
     assert len(await search(network.try_one, UP)) == 2 + len(LARGER_BYTES)
     network.script = [TrialOutcome.UNOPENED] * 2

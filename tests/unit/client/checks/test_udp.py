@@ -1,4 +1,4 @@
-"""Judging what datagrams did: tables of measurements, no network."""
+"""Judging UDP exchanges: tables of measurements, no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolving and connecting: what each failure is called, and that nothing hangs."""
+"""Resolving and connecting: classes of failures, and timeouts."""
 
 from __future__ import annotations
 

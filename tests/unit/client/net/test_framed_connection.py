@@ -1,4 +1,4 @@
-"""The client's end of a framed connection, with every kind of far end."""
+"""The client's end of a framed connection, with every kind of server."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ from tests.unit.client.fake_server import (
     welcome_and_wait,
 )
 
-PATIENT = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
-BRIEF = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 0.05)
+TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+SHORT_TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 0.05)
 
 AGE = 7.0
 """Seconds since the window began that a server is asked about."""
@@ -89,7 +89,7 @@ def plain(accepted: AcceptedConnection) -> None:
 async def test_same_instance_returns_its_record() -> None:
     """The record of the connection is returned, and nothing is missing."""
     async with FakeServer(answers(make_ledger_entry())) as fake:
-        server = await server_view(fake.address, make_welcome(), PATIENT)
+        server = await server_view(fake.address, make_welcome(), TIMEOUTS)
     assert server == ServerView(make_ledger_entry())
 
 
@@ -97,7 +97,7 @@ async def test_same_instance_returns_its_record() -> None:
 async def test_other_instances_are_skipped(before: list[Script]) -> None:
     """Behind a balancer the question is repeated until the same instance answers."""
     async with FakeServer(*before, answers(make_ledger_entry())) as fake:
-        server = await server_view(fake.address, make_welcome(), PATIENT)
+        server = await server_view(fake.address, make_welcome(), TIMEOUTS)
     assert server.entry == make_ledger_entry()
 
 
@@ -109,7 +109,7 @@ async def test_instance_is_asked_directly_as_last_resort() -> None:
     ):
         host, port = direct.address.host, direct.address.port
         welcome = make_welcome(local={"address": host, "port": port})
-        server = await server_view(fake.address, welcome, PATIENT)
+        server = await server_view(fake.address, welcome, TIMEOUTS)
     assert server.entry == make_ledger_entry()
     assert (fake.accepted, direct.accepted) == (TRIES, 1)
 
@@ -131,7 +131,7 @@ async def test_invalid_reported_address_is_not_dialled(address: str, port: int) 
     """Text that is no address is neither resolved nor shown, and raises nothing."""
     welcome = make_welcome(local={"address": address, "port": port})
     async with FakeServer(*[other] * TRIES) as fake:
-        server = await server_view(fake.address, welcome, PATIENT)
+        server = await server_view(fake.address, welcome, TIMEOUTS)
     assert server == ServerView(missing="only other instances responded", found=False)
 
 
@@ -150,7 +150,7 @@ async def test_same_instance_without_an_answer_is_not_asked_again(
 ) -> None:
     """Once the right instance was reached, no other can answer for it."""
     async with FakeServer(*[script] * 2) as fake:
-        server = await server_view(fake.address, make_welcome(), BRIEF)
+        server = await server_view(fake.address, make_welcome(), SHORT_TIMEOUTS)
     assert server == ServerView(missing=why)
     assert fake.accepted == 1
 
@@ -159,7 +159,7 @@ async def test_foreign_server_in_its_place_is_reported() -> None:
     """If no netduet server answers any more, that is why there is no record."""
     welcome = make_welcome(local={"address": "", "port": 0})
     async with FakeServer(*[plain] * TRIES) as fake:
-        server = await server_view(fake.address, welcome, PATIENT)
+        server = await server_view(fake.address, welcome, TIMEOUTS)
     assert (server.entry, server.missing) == (
         None,
         f"a second connection to {fake.address}: another program responds",
@@ -173,7 +173,7 @@ async def test_refused_second_connection_is_reported() -> None:
         port = bound.getsockname()[1]
         address = Address(socket.AF_INET, "127.0.0.1", port)
         welcome = make_welcome(local={"address": "127.0.0.1", "port": port})
-        server = await server_view(address, welcome, PATIENT)
+        server = await server_view(address, welcome, TIMEOUTS)
     assert server.entry is None
     assert server.missing == (
         f"a second connection to 127.0.0.1:{port}: ECONNREFUSED: Connection refused"
@@ -226,7 +226,7 @@ async def test_most_starved_server_decides(
     async with FakeServer(*scripts) as fake:
         assert (
             await server_health(
-                [fake.address] * len(scripts), PATIENT, time.monotonic() - AGE
+                [fake.address] * len(scripts), TIMEOUTS, time.monotonic() - AGE
             )
             == expected
         )
@@ -237,5 +237,5 @@ async def test_same_instance_returns_current_tcp_info(view: TcpInfo | None) -> N
     """Other instances are skipped; a closed connection is reported as such."""
     welcome = make_welcome(features=["inspect"])
     async with FakeServer(other, answers(make_ledger_entry(), inspected(view))) as fake:
-        server = await server_view(fake.address, welcome, PATIENT)
+        server = await server_view(fake.address, welcome, TIMEOUTS)
     assert server == ServerView(make_ledger_entry(), view)

@@ -1,4 +1,4 @@
-"""Runs of connections that did not work, and pauses of an old one: tables."""
+"""Runs of failed connections, and stalls of an old one: tables."""
 
 from __future__ import annotations
 

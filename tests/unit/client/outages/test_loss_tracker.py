@@ -1,4 +1,4 @@
-"""The tracker of two streams: against networks that lose what is known."""
+"""The tracker of two streams, on simulated networks with known losses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THEIRS = 5000.0
 """Seconds that the server's clock is ahead of ours, in its own way."""
 
 
-class Network:
+class SimulatedNetwork:
     """A client's and a server's stream on a clock of its own; some datagrams are lost."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Network:
 @pytest.mark.parametrize("lost", [12, 75, 500])
 def test_outage_has_direction_and_length(way: str, where: str, lost: int) -> None:
     """From the sending of the first lost datagram to that of the next received one."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(100)
     start = network.now + PERIOD
     network.ticks(lost, **{way: False})
@@ -116,7 +116,7 @@ def test_outage_has_direction_and_length(way: str, where: str, lost: int) -> Non
 
 def test_outage_counts_the_servers_socket_drops() -> None:
     """Only the growth of the server's counter during the outage counts."""
-    network = Network()
+    network = SimulatedNetwork()
     network.dropped = 1000
     network.ticks(50)
     network.dropped += 30
@@ -133,7 +133,7 @@ def test_outage_counts_the_servers_socket_drops() -> None:
 
 def test_outage_counts_the_clients_socket_drops() -> None:
     """Our own socket's counter is read regularly."""
-    network = Network()
+    network = SimulatedNetwork()
     for count in (9, 9):
         network.tracker.record_drops(count, network.now)
         network.ticks(50)
@@ -146,7 +146,7 @@ def test_outage_counts_the_clients_socket_drops() -> None:
 
 def test_drop_counter_of_another_server_starts_anew() -> None:
     """A higher count than that of the previous server is no growth."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(40, up=False)
     network.server(run=2)
@@ -160,7 +160,7 @@ def test_drop_counter_of_another_server_starts_anew() -> None:
 
 def test_unknown_drops_excuse_nothing() -> None:
     """Some kernels do not report drops."""
-    network = Network()
+    network = SimulatedNetwork()
     network.dropped = None
     network.ticks(50)
     network.ticks(40, up=False)
@@ -171,7 +171,7 @@ def test_unknown_drops_excuse_nothing() -> None:
 
 def test_outage_in_both_directions_is_reported_for_each() -> None:
     """The next datagrams that arrive show what was lost in each direction."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(75, up=False, down=False)
     network.ticks(60)
@@ -185,7 +185,7 @@ def test_outage_in_both_directions_is_reported_for_each() -> None:
 
 def test_outage_longer_than_the_history_keeps_its_start() -> None:
     """The start is known even if the sent datagrams are no longer remembered."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(10)
     start = network.now + PERIOD
     network.ticks(70_000, up=False)
@@ -197,7 +197,7 @@ def test_outage_longer_than_the_history_keeps_its_start() -> None:
 
 def test_scattered_losses_are_counted_and_are_no_outage() -> None:
     """Single losses, and a few in a row, are packet loss."""
-    network = Network()
+    network = SimulatedNetwork()
     for turn in range(60):
         network.ticks(9)
         network.ticks(1 + turn % 3, up=turn % 2 == 0, down=turn % 2 == 1)
@@ -223,7 +223,7 @@ def test_totals_are_exact_for_any_loss_pattern(
     phases: list[tuple[int, bool, bool]],
 ) -> None:
     """The totals are exact once a datagram arrives again."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(5)
     lost_up = lost_down = changes = 0
     for count, up, down in phases:
@@ -243,7 +243,7 @@ def test_totals_are_exact_for_any_loss_pattern(
 
 def test_late_datagram_is_not_lost() -> None:
     """A datagram that arrives out of order within a second is late."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(10)
     network.now += PERIOD
     held = network.make_status()
@@ -258,7 +258,7 @@ def test_late_datagram_is_not_lost() -> None:
 @pytest.mark.parametrize("who", ["sent", "gave"])
 def test_stalled_sender_is_no_outage(who: str) -> None:
     """What was never sent is not lost, however long the stall."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(100, **{who: False})
     network.ticks(100)
@@ -270,7 +270,7 @@ def test_stalled_sender_is_no_outage(who: str) -> None:
 
 def test_outage_includes_the_servers_stall() -> None:
     """The outage says how long the server did not run meanwhile."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(100, up=False, gave=False)
     network.ticks(100)
@@ -280,7 +280,7 @@ def test_outage_includes_the_servers_stall() -> None:
 
 def test_stall_of_the_sender_in_an_outage_is_reported() -> None:
     """Of 2 s without an arrival, the server did not send for 1.6 s."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(10, down=False)
     network.ticks(80, gave=False)
@@ -295,7 +295,7 @@ def test_stall_of_the_sender_in_an_outage_is_reported() -> None:
 
 def test_open_upload_outage_has_its_direction() -> None:
     """As long as the server reports that nothing arrives, the direction is known."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(75, up=False)
     (loss_run,) = network.outages
@@ -305,7 +305,7 @@ def test_open_upload_outage_has_its_direction() -> None:
 
 def test_silence_to_the_end_has_no_direction() -> None:
     """If nothing arrives any more, either direction may be down."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(75, down=False)
     (loss_run,) = network.outages
@@ -315,7 +315,7 @@ def test_silence_to_the_end_has_no_direction() -> None:
 
 def test_restart_is_reported_with_the_losses_around_it() -> None:
     """Another boot id starts a new stream with new counts."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     network.ticks(50, up=False, gave=False)
     network.tracker.set_boot_id("b")
@@ -331,7 +331,7 @@ def test_restart_is_reported_with_the_losses_around_it() -> None:
 
 def test_old_streams_datagram_does_not_count_as_new() -> None:
     """A late datagram of the previous stream is dropped."""
-    network = Network()
+    network = SimulatedNetwork()
     network.ticks(50)
     stale = network.make_status()
     network.server(run=2)

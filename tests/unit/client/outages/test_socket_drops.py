@@ -1,4 +1,4 @@
-"""What a socket's counter tells of a time."""
+"""The growth of a socket's drop counter within a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as one JSON document, held against its published schema."""
+"""The report as a JSON document, validated by its published schema."""
 
 from __future__ import annotations
 

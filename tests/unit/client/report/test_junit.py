@@ -1,4 +1,4 @@
-"""A verdict as JUnit XML: what a CI system reads of it."""
+"""A verdict as JUnit XML, for CI systems."""
 
 from __future__ import annotations
 

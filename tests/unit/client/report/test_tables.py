@@ -1,4 +1,4 @@
-"""Several targets at a glance, within the width of a terminal."""
+"""Tables of several targets, within the width of a terminal."""
 
 from __future__ import annotations
 

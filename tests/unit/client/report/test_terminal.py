@@ -1,4 +1,4 @@
-"""Where words go: in colour where that was wanted, plain everywhere else."""
+"""Output in colour where it is wanted, plain everywhere else."""
 
 from __future__ import annotations
 

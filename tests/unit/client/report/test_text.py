@@ -1,4 +1,4 @@
-"""Verdicts in words: what a person reads, line by line."""
+"""Verdicts as text, line by line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FAIL: the connection is refused (reach.refused)
   server         nothing was said
   where          server (the server's end)
   likely causes  1. the server is not running, or has not started to listen yet
-                 2. it listens on another port, or on 127.0.0.1 alone
+                 2. it listens on another port, or only on 127.0.0.1
                  3. a firewall rejects with a reset (REJECT --reject-with
                     tcp-reset)
   try next       1. check whether the server is running and what it listens on:
@@ -245,7 +245,7 @@ def test_verdict_of_each_class_fits_a_terminal(name: str) -> None:
 def test_single_cause_has_no_number() -> None:
     """Only lists are numbered."""
     lines = verdict(done("check", Finding("check.defect", "s")))
-    assert "  likely causes  a defect of netduet" in lines
+    assert "  likely causes  a bug in netduet" in lines
 
 
 def test_several_targets_are_counted_by_outcome() -> None:

@@ -1,4 +1,4 @@
-"""What was expected of a target against what was found."""
+"""What was expected of a target, compared with what was found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who somebody is, and where, in words that are safe to show."""
+"""The name of an instance with node and zone, safe to show."""
 
 from __future__ import annotations
 

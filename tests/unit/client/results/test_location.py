@@ -1,4 +1,4 @@
-"""Where failures sit, and the two directions."""
+"""Locations of failures, and the two directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets as people type them, and what is said of those that are none."""
+"""Targets as people type them, and errors for invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From findings to a verdict: excuses, roots, consequences, the exit status."""
+"""From findings to a verdict: excuses, the root finding, the exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a count of few says about the share behind it."""
+"""Confidence bounds of proportions."""
 
 from __future__ import annotations
 

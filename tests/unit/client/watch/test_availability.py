@@ -1,4 +1,4 @@
-"""What a watch comes to: availability and outages, in numbers and in words."""
+"""Availability and outages of a watch, in numbers and as text."""
 
 from __future__ import annotations
 

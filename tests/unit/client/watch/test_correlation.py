@@ -1,4 +1,4 @@
-"""Peers that were out together: said only where one node is all that they share."""
+"""Outages of several peers at once: when a common cause is reported."""
 
 from __future__ import annotations
 

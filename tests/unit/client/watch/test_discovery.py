@@ -1,4 +1,4 @@
-"""Whom a client watches: rendezvous hashing, and names that change."""
+"""Which peers a client watches: rendezvous hashing, and names that change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an outage begins and ends, and what it was: tables of signs and events."""
+"""Start, end and class of outages: tables of states and events."""
 
 from __future__ import annotations
 

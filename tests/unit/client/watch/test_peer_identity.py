@@ -1,4 +1,4 @@
-"""Who a peer is: told when it is new, and not at each connection of a balancer."""
+"""The instance behind a peer: changes are reported, a balancer's are not."""
 
 from __future__ import annotations
 

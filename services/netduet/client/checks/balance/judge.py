@@ -258,7 +258,7 @@ def _judge_instance_count(balance: BalanceResult, found: int) -> Finding | None:
     if not balance.expected_instances or found >= balance.expected_instances:
         return None
     seen = (
-        f"{found} instances responded to {len(balance.trials)} connections; "
+        f"{found} instance{'s' * (found != 1)} responded to {len(balance.trials)} connections; "
         f"{balance.expected_instances} were expected"
     )
     evidence = tuple(

@@ -41,11 +41,7 @@ async def make_attempt(
 ) -> tuple[Attempt, FramedConnection | None]:
     """Make a connection; return the attempt, and the connection if it was welcomed.
 
-    Args:
-        address: the address to connect to.
-        offset: when the attempt starts, in seconds since its run started.
-        connect_timeout: seconds for the TCP handshake.
-        answer_timeout: seconds for the welcome.
+    ``offset`` is the attempt's start in seconds since its run started.
     """
     start = time.monotonic()
     try:

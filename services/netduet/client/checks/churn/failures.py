@@ -181,7 +181,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "churn.client_too_slow",
-        "this host cannot make enough connections",
+        "this host cannot open connections fast enough",
         "Too few connections could be started in time to say anything about the "
         "network.",
         Location.CLIENT,

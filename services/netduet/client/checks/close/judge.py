@@ -61,10 +61,10 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     ]
     findings = []
     for failure in dict.fromkeys(fault.failure for _, fault in faults):
-        same_class = [
+        class_faults = [
             (trial, fault) for trial, fault in faults if fault.failure == failure
         ]
-        findings.append(_finding(result.address, same_class))
+        findings.append(_finding(result.address, class_faults))
     remarks = [
         "the server has not received this end's reset yet"
         for trial in result.trials
@@ -127,9 +127,11 @@ def _retransmission_reason(trial: CloseTrial) -> str:
 
 
 def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
-    wrong = {trial.method for trial, _ in faults}
-    if wrong:
-        return f"{len(wrong)} of {len(result.trials)} ways to close arrive as something else"
+    failed_methods = {trial.method for trial, _ in faults}
+    if failed_methods:
+        verb = "is" if len(failed_methods) == 1 else "are"
+        count = f"{len(failed_methods)} of {len(result.trials)} ways to close"
+        return f"{count} {verb} not delivered unchanged"
     pauses = [
         trial.pause for trial in result.trials if trial.method is CloseMethod.PAUSED
     ]
@@ -207,7 +209,10 @@ def _judge_answer(trial: CloseTrial) -> Fault | None:
         return Fault(
             "close.fin_changed", description, proven=_fin_lost_after_sending(trial)
         )
-    description = f"{action}; then {_describe_ending(trial)} instead of the response"
+    ending = f"{_describe_ending(trial)} instead of the response"
+    if trial.ending is None:
+        ending = "nothing arrived"
+    description = f"{action}; then {ending}"
     return Fault("close.half_close", description, proven=bool(how))
 
 
@@ -262,8 +267,8 @@ def _judge_pushed(trial: CloseTrial) -> Fault | None:
         return None
     arrived = max(0, trial.pushed - (trial.sent - entry.bytes_received))
     description = (
-        f"{_ACTIONS[trial.method]}; of {trial.pushed} bytes sent to it afterwards "
-        f"{arrived} arrived"
+        f"{_ACTIONS[trial.method]}; {arrived} of {trial.pushed} bytes sent to it "
+        "afterwards arrived"
     )
     return Fault("close.half_close", description, proven=entry.ended is not None)
 
@@ -299,7 +304,7 @@ def _finding(address: Address, faults: list[tuple[CloseTrial, Fault]]) -> Findin
     seen = f"{address}: {fault.description}"
     pauses = [trial.pause for trial, _ in faults if trial.method is CloseMethod.PAUSED]
     if pauses and len(faults) == 1:
-        seen += f" (when it paused for {pauses[0]:g} s; without a pause it works)"
+        seen += f" (with a pause of {pauses[0]:g} s; without a pause it works)"
     where = fault.where
     proven = any(fault.proven for _, fault in faults)
     recorded = any(trial.server.entry is not None for trial, _ in faults)

@@ -113,8 +113,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "a plain-text server responds",
         (
             "The response is the plain-text greeting: the server does not support the "
-            "framed protocol, or it is a netduet server whose first received byte was "
-            "not that of our request."
+            "framed protocol, or it is a netduet server, but the first byte that it "
+            "received was not that of our request."
         ),
         Location.UNKNOWN,
         (
@@ -161,7 +161,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "identity.self",
-        "the client talks to itself",
+        "the client connects to itself",
         "Both ends of the connection are the same socket (a TCP simultaneous open).",
         Location.CLIENT,
         (

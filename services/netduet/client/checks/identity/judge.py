@@ -156,8 +156,8 @@ def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
     if welcome is None or not expected or welcome.service == expected:
         return None
     seen = (
-        f'{answer.address} is a netduet of the service "{escape(welcome.service)}", '
-        f'and "{escape(expected)}" was expected'
+        f"{answer.address} is a netduet server of the service "
+        f'"{escape(welcome.service)}"; expected "{escape(expected)}"'
     )
     evidence_text = f"instance {instance_of(welcome)}, {escape(welcome.software)}"
     return Finding("identity.other_service", seen, ((Side.SERVER, evidence_text),))

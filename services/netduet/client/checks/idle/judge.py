@@ -132,23 +132,19 @@ def _finding(
         if any(held.outcome is hold_outcome for held in failed)
     )
     failure, verb = _FAILED_OUTCOMES[worst]
-    with_keepalive_same_rung = [
-        held for held in with_keepalive if held.plan.rung == rung
-    ]
+    same_rung = [held for held in with_keepalive if held.plan.rung == rung]
     parts = [f"{address}: connections idle for {rung:g} s {verb}"]
     if last:
         parts.append(f"those idle for {last:g} s stay alive")
-    saved = _survives_with_keepalive(with_keepalive_same_rung)
+    saved = _survives_with_keepalive(same_rung)
     if saved is not None:
-        fate_text = "they stay alive" if saved else "they die too"
+        outcome_text = "they stay alive" if saved else "they die too"
         parts.append(
-            f"with keep-alive every {with_keepalive_same_rung[0].plan.keepalive} s {fate_text}"
+            f"with keep-alive every {same_rung[0].plan.keepalive} s {outcome_text}"
         )
     timer, timers = _describe_timer(last, rung, failed)
     figures = _figures(failed, last, rung) | {
-        "keepalive": with_keepalive_same_rung[0].plan.keepalive
-        if with_keepalive_same_rung
-        else None,
+        "keepalive": same_rung[0].plan.keepalive if same_rung else None,
         "keepalive_lives": saved,
         "known_timer": timers[0].seconds if timers else None,
     }
@@ -157,11 +153,7 @@ def _finding(
         line
         for held in (
             *failed,
-            *(
-                held
-                for held in with_keepalive_same_rung
-                if held.outcome in _FAILED_OUTCOMES
-            ),
+            *(held for held in same_rung if held.outcome in _FAILED_OUTCOMES),
         )
         for line in _evidence(held)
     )
@@ -279,7 +271,7 @@ def _describe_client_side(held: HeldConnection) -> str:
             if held.ended_after is None
             else f", after {held.ended_after:.1f} s of silence"
         )
-        ended = {"eof": "an end of stream came", "broken": "an end of stream came"}
+        ended = {"eof": "the stream ended", "broken": "the stream ended"}
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
     waited = 0.0 if held.wait is None else held.wait.seconds
     if held.plan.waker is Side.SERVER or held.tcp_info is None:

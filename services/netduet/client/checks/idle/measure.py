@@ -52,11 +52,13 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> IdleResult:
     """Hold all connections concurrently; this takes as long as the longest rung."""
     rungs = sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
     limit = answer.hold_limit
-    within = [rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit]
+    held_rungs = [
+        rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit
+    ]
     held = await asyncio.gather(
-        *(hold(context.timeouts, answer.address, plan) for plan in plans(within))
+        *(hold(context.timeouts, answer.address, plan) for plan in plans(held_rungs))
     )
-    beyond = tuple(rung for rung in rungs if rung not in within)
+    beyond = tuple(rung for rung in rungs if rung not in held_rungs)
     return IdleResult(answer.address, limit, beyond, tuple(held))
 
 
@@ -130,8 +132,8 @@ async def _hold_and_wake(
 
 
 def _set_keepalive(connection: FramedConnection, interval: int | None) -> None:
-    on = interval is not None
-    connection.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))
+    enabled = interval is not None
+    connection.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(enabled))
     if interval is not None:
         for name, value in (
             (socket.TCP_KEEPIDLE, interval),

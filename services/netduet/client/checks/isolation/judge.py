@@ -153,7 +153,7 @@ def _describe_port(port: PortState) -> str:
         if udp.response is Response.OPEN and tcp.response is Response.OPEN:
             parts.append("UDP responds too")
         elif udp.response is Response.OPEN:
-            sender = f", by {udp.detail}" if udp.detail else ""
+            sender = f" from {udp.detail}" if udp.detail else ""
             parts[0] += " for UDP only"
             parts.append(
                 f"datagrams get a response{sender}; TCP is {_describe_block(tcp)}"

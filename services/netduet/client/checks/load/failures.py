@@ -20,7 +20,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.UNKNOWN,
         (
             "a shaper, policer or firewall drops everything above a rate",
-            "a link on the way failed, or its queue is full of other traffic",
+            "a link on the path failed, or its queue is full of other traffic",
             "the path drops packets of a certain size: the check size finds it",
         ),
         (

@@ -112,7 +112,7 @@ def _black_hole(
     text = f"{address}: packets {phrase} with {stalled:,} bytes or more are lost"
     if passed is not None and mtu is not None:
         text += (
-            f" without an ICMP error, packets of up to {passed.size:,} bytes arrive: "
+            f" without an ICMP error; packets of up to {passed.size:,} bytes arrive: "
             f"set the MTU to {mtu:,} or less at both ends"
         )
     last = [
@@ -140,17 +140,17 @@ def _stalled(
 ) -> Finding:
     last = next((trial for trial in reversed(failed) if trial.after), failed[-1])
     passed = max((trial.size for trial in trials if trial.delivered), default=0)
-    server_is_awaited = waits_for_server(last)
-    if server_is_awaited and direction is Direction.UP:
+    server_is_late = waits_for_server(last)
+    if server_is_late and direction is Direction.UP:
         text = (
             f"{address}: {last.size:,} bytes reach the server, which does not respond"
         )
-    elif server_is_awaited:
+    elif server_is_late:
         text = f"{address}: the server does not send the requested {last.size:,} bytes"
     else:
         text = f"{address}: {last.size:,} bytes {direction.phrase} do not arrive"
         if last.arrived:
-            text += f" completely, only {last.arrived:,} of them do"
+            text += f" completely (only {last.arrived:,} do)"
     text += f"; no progress for {last.seconds:.1f} s"
     acks_lost = acks_are_lost(last)
     if acks_lost:
@@ -168,7 +168,7 @@ def _stalled(
         text,
         _evidence(direction, last),
         figures,
-        where=Location.SERVER if server_is_awaited else path,
+        where=Location.SERVER if server_is_late else path,
         # Retransmissions of the kernel rule out a late program.
         missed_deadline=None if is_unacknowledged(last) else last.window,
     )
@@ -331,7 +331,7 @@ def _describe_result(result: SizeResult) -> str:
     up, down = (_describe_direction(trials) for _, trials in result.directions)
     if up == down:
         return f"{up} in both directions"
-    return f"to the server {up}; from the server {down}"
+    return f"to the server: {up}; from the server: {down}"
 
 
 def _describe_direction(trials: tuple[SizeTrial, ...]) -> str:

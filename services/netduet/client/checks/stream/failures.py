@@ -78,8 +78,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.restarted",
         "the server restarted, with a gap",
-        "The server process that answered was replaced by another one, and for longer than "
-        "allowed (--max-outage) neither of them answered.",
+        (
+            "The server process that had responded was replaced by another one, and "
+            "for longer than allowed (--max-outage) neither of them responded."
+        ),
         Location.SERVER,
         (
             "the server was restarted, or crashed and was restarted",

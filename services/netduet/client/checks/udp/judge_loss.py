@@ -92,11 +92,11 @@ def _separate_drops(missing: int, dropped: int | None) -> tuple[int, int | None]
 def _several_servers(result: UdpResult, burst: Burst) -> bool:
     """Whether one socket's datagrams reached several servers."""
     welcome = result.opening.welcome
-    moved = welcome is not None and result.boot_id_after not in {
+    delivered = welcome is not None and result.boot_id_after not in {
         None,
         welcome.boot_id,
     }
-    return burst.contradictory or moved
+    return burst.contradictory or delivered
 
 
 def _findings(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[Finding]:

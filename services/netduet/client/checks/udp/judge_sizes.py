@@ -103,7 +103,7 @@ def _trial_evidence(trial: DatagramTrial) -> Evidence:
     flow, control = trial.flow, trial.control
     if control is None:
         return ()
-    sent = f"sent {flow.sent} of {trial.size} bytes and {control.sent} of {SMALL_BYTES} bytes"
+    sent = f"sent {flow.sent} datagrams of {trial.size} bytes and {control.sent} of {SMALL_BYTES}"
     if flow.unsent:
         sent += (
             f"; {flow.unsent} large ones did not leave this host: the link refuses them "
@@ -137,18 +137,18 @@ def _remarks(result: UdpResult, sizes: UdpSizes) -> Iterator[str]:
             f"{result.address}: fragments are lost too {where.phrase}: "
             "each is as long as the unfragmented datagrams that are lost"
         )
-    for trial, what in (
+    for trial, kind in (
         (sizes.largest_trial, "datagrams of"),
         (sizes.fragments, "fragments of datagrams of"),
     ):
-        if _undecided(trial) and trial is not None:
+        if _is_undecided(trial) and trial is not None:
             yield (
-                f"{result.address}: cannot tell whether {what} {trial.size} bytes pass: "
+                f"{result.address}: cannot tell whether {kind} {trial.size} bytes pass: "
                 "none did, and too few small ones did"
             )
 
 
-def _undecided(trial: DatagramTrial | None) -> bool:
+def _is_undecided(trial: DatagramTrial | None) -> bool:
     """Whether nothing came back, without an explanation."""
     if trial is None or trial.control is None or trial.flow.returned:
         return False

@@ -57,19 +57,17 @@ class ReceivedAnswers:
 def loss_runs(sent: dict[int, float], answered: set[int]) -> tuple[int, float, float]:
     """Return the datagrams lost in runs, the first run's start, and the total seconds.
 
-    Args:
-        sent: when each datagram was sent, in order.
-        answered: those that were answered.
+    ``sent`` has the time of each datagram, in order.
     """
     count, start, seconds = 0, 0.0, 0.0
-    row: list[float] = []
-    for sequence, at in (*sent.items(), (None, 0.0)):
+    lost_run: list[float] = []
+    for sequence, sent_at in (*sent.items(), (None, 0.0)):
         if sequence is not None and sequence not in answered:
-            row.append(at)
+            lost_run.append(sent_at)
             continue
-        if len(row) >= MIN_LOSS_RUN:
-            count += len(row)
-            start = start or row[0]
-            seconds += row[-1] - row[0]
-        row = []
+        if len(lost_run) >= MIN_LOSS_RUN:
+            count += len(lost_run)
+            start = start or lost_run[0]
+            seconds += lost_run[-1] - lost_run[0]
+        lost_run = []
     return count, start, seconds

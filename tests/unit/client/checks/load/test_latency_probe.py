@@ -1,4 +1,4 @@
-"""What the echoes beside a load say while they are under way."""
+"""The latest delay of the echoes during a load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of answers as they come, in whatever order."""
+"""Counting answers as they arrive, in any order."""
 
 from __future__ import annotations
 
