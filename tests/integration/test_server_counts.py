@@ -24,7 +24,7 @@ ECHO = datagram.serialize(Kind.ECHO, b"done", 0)
 
 
 class Asker:
-    """A client of few means that counts over one connected socket."""
+    """A minimal client that counts over one connected socket."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         """Connect."""

@@ -37,7 +37,7 @@ def main(words: list[str]) -> int:
 
 
 def _tell(result: container.Result, *, fully: bool) -> None:
-    """Print what came of a network; ``fully``, with what each check said."""
+    """Print the result of a network; ``fully``, with the output of each check."""
     cells = " ".join(f"{check}={cell}" for check, cell in result["cells"].items())
     right = matrix.WRONG if result["wrong"] else " "
     print(

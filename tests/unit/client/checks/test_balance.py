@@ -23,7 +23,7 @@ VIP = Address(socket.AF_INET, "192.0.2.1", 12345)
 def answers(
     count: int, name: str, service: str = "netduet"
 ) -> tuple[BalanceTrial, ...]:
-    """Return so many connections that one instance answered."""
+    """Return this number of connections answered by one instance."""
     return count * (
         BalanceTrial(
             ConnectionOutcome.ANSWERED, f"id of {name}", name, service, "netduet 1"
@@ -32,7 +32,7 @@ def answers(
 
 
 def failed(count: int, came: ConnectionOutcome) -> tuple[BalanceTrial, ...]:
-    """Return so many connections that failed in one way."""
+    """Return this number of connections that failed in one way."""
     return count * (BalanceTrial(came, start=1.0, end=6.0),)
 
 

@@ -48,7 +48,7 @@ def senders(
 def flow(
     direction: Direction, megabits: float = 100.0, **fields: object
 ) -> TransferFlow:
-    """Return a steady transfer of ten seconds, its fields changed as told."""
+    """Return a steady transfer of ten seconds, with changed fields."""
     start = BEGIN[direction]
     step = int(megabits * 1e6 / 8 / 10)
     points = tuple((start + 3 + at / 10, at * step) for at in range(71))

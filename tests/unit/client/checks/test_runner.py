@@ -61,7 +61,7 @@ def context() -> CheckContext:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Return what runs a battery of these checks; it returns the battery and what was told."""
+    """Return a function that runs checks; it returns the runner and the results."""
 
     async def run_(*checks: Check[Any]) -> tuple[CheckRunner, list[CheckResult]]:
         monkeypatch.setattr(runner, "CHECKS", checks)

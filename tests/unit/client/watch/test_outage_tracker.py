@@ -63,7 +63,7 @@ def silent(start: float = 100.0, now: float = 101.0) -> ProbeState:
 def happened(
     *events: ProbeEvent, signs: ProbeState | None = None
 ) -> list[OutageNotice]:
-    """Return what is told when signs are there from 100 to 102, and events after them."""
+    """Return the notices for a state from 100 to 102, and events after it."""
     watched = episodes()
     notices: list[OutageNotice] = []
     now = 100.5
@@ -88,7 +88,7 @@ def lost(*events: ProbeEvent) -> ProbeTotals:
 
 
 def over(notices: list[OutageNotice]) -> list[Outage]:
-    """Return what is told to be over."""
+    """Return the outages that ended."""
     return [notice.outage for notice in notices if isinstance(notice, OutageEnded)]
 
 
