@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
         results.append(result)
         _tell(result, fully=bool(words))
     seconds = time.monotonic() - start
-    wrong = [result_ for result_ in results if result_["wrong"]]
+    wrong = [entry for entry in results if entry["wrong"]]
     if not words:
         page = matrix.page(results, seconds, datetime.now(UTC).date())
         PAGE.write_text(page, encoding="utf-8")

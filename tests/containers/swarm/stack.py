@@ -80,7 +80,7 @@ class Stack:
         wait_until("without tasks", lambda: not self.containers())
         for network in self.engine.networks.list(filters=label):
             wait_until(
-                f"removed: {network.name}", lambda network_=network: _removed(network_)
+                f"removed: {network.name}", lambda joined=network: _removed(joined)
             )
 
     @property

@@ -55,7 +55,7 @@ def check(
     done = stack.client("check", "--json", *words, target)
     assert done.out, done.err
     [found] = done.document["targets"]
-    return done, {check_["name"]: check_ for check_ in found["checks"]}
+    return done, {entry["name"]: entry for entry in found["checks"]}
 
 
 def instances(checks: dict[str, Any]) -> int:

@@ -152,8 +152,8 @@ def test_dead_backend_is_no_sudden_outage() -> None:
         strict = [number % dead == dead - 1 for number in range(60)]
         draws = [[chance.random() < 1 / dead for _ in strict] for _ in range(300)]
         for fails in (strict, *draws):
-            cycle_ = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
-            trials = tuple(cycle_[0][0] if bad else cycle_[1][0] for bad in fails)
+            turn = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
+            trials = tuple(turn[0][0] if bad else turn[1][0] for bad in fails)
             judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
             assert "balance.stopped_responding" not in {
                 f.failure for f in judgement.findings

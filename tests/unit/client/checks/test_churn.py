@@ -90,16 +90,18 @@ def held(
     )
 
 
-def churn_result(run_: PacedRun, **fields: object) -> ChurnResult:
+def churn_result(paced: PacedRun, **fields: object) -> ChurnResult:
     """Return the result of an address, healthy except for these fields."""
-    good = ChurnResult(THERE, run_, held(), WITNESS, PORTS)
+    good = ChurnResult(THERE, paced, held(), WITNESS, PORTS)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def judged(run_: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
+def judged(paced: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
     return CHECK.judge(
-        AddressResults((churn_result(run_, **fields),), CheckOptions(max_loss=max_loss))
+        AddressResults(
+            (churn_result(paced, **fields),), CheckOptions(max_loss=max_loss)
+        )
     )
 
 

@@ -343,8 +343,8 @@ async def test_only_heavy_checks_run_one_at_a_time(
 def test_checks_require_only_earlier_ones() -> None:
     """Requirements come first in the list, and names are unique."""
     before: list[str] = []
-    for check_ in CHECKS:
-        assert set(check_.needs) <= set(before)
-        assert check_.question.endswith("?")
-        before.append(check_.name)
+    for declared in CHECKS:
+        assert set(declared.needs) <= set(before)
+        assert declared.question.endswith("?")
+        before.append(declared.name)
     assert len(set(before)) == len(CHECKS)
