@@ -172,7 +172,7 @@ class Sandbox:
 
 
 def wait_for_end(container: DockerContainer) -> ContainerResult:
-    """Wait for a container's end and return what it said."""
+    """Wait until a container exits; return its status and output."""
     status = container.wait()
     out, err = container.get_logs()
     return ContainerResult(status, out.decode(), err.decode())

@@ -26,7 +26,7 @@ LISTENS = [
 
 
 def failed(result: ContainerResult, check: str) -> dict[str, Any]:
-    """Return the one finding of a check that failed, as ``--json`` tells it."""
+    """Return the only finding of a failed check, from ``--json``."""
     assert result.status == 1, result.out + result.err
     [target] = result.document["targets"]
     [found] = [entry for entry in target["checks"] if entry["name"] == check]

@@ -11,11 +11,11 @@ from tests.integration.framed_client import connect, reset
 from tests.integration.servers import TIMEOUT_SECONDS
 
 Behaviour = Callable[[socket.socket], None]
-"""What a stranger does with a connection; it is closed afterwards."""
+"""What a server does with a connection; it is closed afterwards."""
 
 
 class ForeignServer:
-    """A server of bad or other manners, on a free port of a loopback address."""
+    """A server with a given behaviour, on a free port of a loopback address."""
 
     def __init__(self, behaviour: Behaviour, host: str) -> None:
         """Listen."""
@@ -35,7 +35,7 @@ class ForeignServer:
 
     @property
     def received(self) -> bytes:
-        """The first thing that a client said."""
+        """The first data of a client."""
         self.wait_for_data()
         return self._heard[0]
 
@@ -69,7 +69,7 @@ class ForeignServer:
 def foreign_server(
     behaviour: Behaviour, host: str = "127.0.0.1"
 ) -> Iterator[ForeignServer]:
-    """Serve in this manner whoever says something."""
+    """Run a server that treats each client like this, once it has sent data."""
     server = ForeignServer(behaviour, host)
     try:
         yield server
@@ -92,7 +92,7 @@ def stay_silent(sock: socket.socket) -> None:
 
 
 def close_normally(sock: socket.socket) -> None:
-    """End without a word, and without a reset."""
+    """Send a FIN without data."""
     sock.shutdown(socket.SHUT_WR)
     stay_silent(sock)
 

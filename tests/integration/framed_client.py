@@ -25,7 +25,7 @@ def connect(port: int, host: str = "127.0.0.1", source: str = "") -> socket.sock
 
 
 def exchange_greetings(port: int, text: bytes = HELLO) -> bytes:
-    """Hold the plainest conversation there is."""
+    """Send a plain greeting and return the answer."""
     with connect(port) as sock:
         sock.sendall(text)
         return sock.recv(1024)
@@ -46,7 +46,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def opening(**fields: object) -> bytes:
-    """Return the opening of a framed client, its fields changed as told."""
+    """Return the opening of a framed client, with changed fields."""
     message = {"version": 1, "nonce": secrets.token_hex(16)} | fields
     return MAGIC + serialize(Kind.OPEN, json.dumps(message).encode(), id=1)
 
@@ -70,7 +70,7 @@ class FramedClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close, without a word."""
+        """Close without an END."""
         self.sock.close()
 
     def open(self, **fields: object) -> dict[str, Any]:

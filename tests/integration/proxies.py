@@ -20,7 +20,7 @@ _CHUNK = 65536
 
 @contextlib.asynccontextmanager
 async def running_proxy(behaviour: Behaviour) -> AsyncIterator[int]:
-    """Return the port of a proxy; the server may live in the test's own loop."""
+    """Return the port of a proxy; the server may run in the test's own loop."""
     server = ForeignServer(behaviour, "127.0.0.1")
     try:
         yield server.port
@@ -83,7 +83,7 @@ def send_fin(sock: socket.socket) -> None:
 
 
 def forward_all(port: int) -> Behaviour:
-    """Pass on bytes, each end of sending and each reset as what they are."""
+    """Forward bytes, FIN and RST unchanged."""
 
     def behave(client: socket.socket) -> None:
         with connect(port) as server:
@@ -124,7 +124,7 @@ def close_at_first_fin(port: int) -> Behaviour:
 
 
 def truncate_answer(port: int, limit: int) -> Behaviour:
-    """Carry the asker's end of sending, and so many bytes of answer after it."""
+    """Forward the client's FIN, and at most ``limit`` bytes of answer after it."""
 
     def behave(client: socket.socket) -> None:
         with connect(port) as server:
@@ -143,7 +143,7 @@ def truncate_answer(port: int, limit: int) -> Behaviour:
 
 
 def swallow_client_fin(port: int) -> Behaviour:
-    """Never tell the server that the client has ended its sending."""
+    """Do not forward the client's FIN."""
 
     def behave(client: socket.socket) -> None:
         with connect(port) as server:
@@ -159,7 +159,7 @@ def swallow_client_fin(port: int) -> Behaviour:
 
 
 def hold_server_reset(port: int) -> Behaviour:
-    """Lose the server's reset, and send one when the client speaks again."""
+    """Drop the server's RST, and send one when the client sends again."""
 
     def behave(client: socket.socket) -> None:
         with connect(port) as server:

@@ -27,7 +27,7 @@ Line = dict[str, Any]
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until something is so."""
+    """Run the loop until a condition holds."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is asked knows of no event
             await asyncio.sleep(0.001)
@@ -77,7 +77,7 @@ class LogLines:
 
 @dataclass
 class RunningServer:
-    """A server that runs in the test's loop."""
+    """A server in the test's loop."""
 
     port: int
     server: Server
@@ -156,7 +156,7 @@ class ServerProcess:
         return self.finish()
 
     def finish(self) -> int:
-        """Wait until the process has left; return its status."""
+        """Wait until a command exits; return its status and output."""
         status = self.process.wait(TIMEOUT_SECONDS * 2)
         self._reader.join(TIMEOUT_SECONDS)
         return status
@@ -258,3 +258,8 @@ class NetduetCommand:
         return subprocess.CompletedProcess(
             process.args, process.returncode, out or "", err
         )
+
+
+def unwrapped(done: subprocess.CompletedProcess[str]) -> str:
+    """Return standard output with each run of blanks and line breaks as one blank."""
+    return " ".join(done.stdout.split())

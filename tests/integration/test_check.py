@@ -24,7 +24,7 @@ from tests.integration.foreign_servers import (
     stay_silent,
 )
 from tests.integration.framed_client import FramedClient
-from tests.integration.servers import NetduetCommand
+from tests.integration.servers import NetduetCommand, unwrapped
 
 Done = subprocess.CompletedProcess[str]
 
@@ -41,11 +41,6 @@ def outcomes(done: Done) -> dict[str, str]:
     return {check: outcome for outcome, check in found if check in CHECKS}
 
 
-def words(done: Done) -> str:
-    """Return what was said, each run of blanks and line breaks as one blank."""
-    return " ".join(done.stdout.split())
-
-
 def failed(done: Done, check: str) -> str:
     """Return the class of failure, of which this check is the root."""
     assert done.returncode == 1, done.stdout + done.stderr
@@ -54,7 +49,7 @@ def failed(done: Done, check: str) -> str:
     after = CHECKS[len(before) + 1 :]
     assert outcomes(done) == dict.fromkeys(before, "PASS") | {check: "FAIL"}
     assert bool(after) == (f"checks skipped: {check} failed" in done.stdout)
-    [found] = re.findall(r" FAIL: [^(]+ \(([a-z_.]+)\) observed ", words(done))
+    [found] = re.findall(r" FAIL: [^(]+ \(([a-z_.]+)\) observed ", unwrapped(done))
     assert isinstance(found, str)
     return found
 
@@ -73,7 +68,7 @@ def test_good_server_passes(
     first, *_, last = done.stdout.splitlines()
     assert first == f"127.0.0.1:{server.port}"
     assert last == f"PASS: the network between here and {first} works"
-    assert "instance the-one" in words(done)
+    assert "instance the-one" in unwrapped(done)
 
 
 def test_ipv6_target_in_brackets_passes(
@@ -101,7 +96,7 @@ def test_family_flag_uses_that_family_alone(
     assert netduet.run("check", flag, "-p", port, host).returncode == 0
     done = netduet.run("check", flag, "-p", port, other)
     assert failed(done, "name").startswith("name.")
-    assert other in words(done)
+    assert other in unwrapped(done)
 
 
 def test_other_service_fails_and_is_named(
@@ -114,7 +109,7 @@ def test_other_service_fails_and_is_named(
     # There is a path to look at, whoever's it is.
     assert outcomes(done) == dict.fromkeys(CHECKS, "PASS") | {"identity": "FAIL"}
     assert "(identity.other_service)" in done.stdout
-    assert 'service "billing"; expected "orders"' in words(done)
+    assert 'service "billing"; expected "orders"' in unwrapped(done)
     for expected in ("billing", "*"):
         done = netduet.run("check", "--expect-service", expected, target)
         assert done.returncode == 0, done.stdout
@@ -138,7 +133,7 @@ def test_closed_port_is_refused(netduet: NetduetCommand) -> None:
     with closed_port() as target:
         done = netduet.run("check", target)
     assert failed(done, "reach") == "reach.refused"
-    assert f"observed {target} refuses connections" in words(done)
+    assert f"observed {target} refuses connections" in unwrapped(done)
 
 
 def test_unknown_name_is_the_root(netduet: NetduetCommand) -> None:
@@ -180,8 +175,8 @@ def test_foreign_server_is_classified(
     with foreign_server(behaviour) as peer:
         done = netduet.run("check", SOON, peer.target)
     assert failed(done, "identity") == failure
-    assert f"observed {peer.target}" in words(done)
-    assert seen in words(done)
+    assert f"observed {peer.target}" in unwrapped(done)
+    assert seen in unwrapped(done)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +196,8 @@ def test_foreign_protocol_is_recognised_and_escaped(
     with foreign_server(answer_and_close(sent)) as peer:
         done = netduet.run("check", peer.target)
     assert failed(done, "identity") == "identity.not_netduet"
-    assert f"{peer.target} speaks {protocol}, not netduet" in words(done)
-    assert f'server its first bytes: "{shown}"' in words(done)
+    assert f"{peer.target} speaks {protocol}, not netduet" in unwrapped(done)
+    assert f'server its first bytes: "{shown}"' in unwrapped(done)
     assert all(line.isprintable() for line in done.stdout.split("\n"))
 
 
@@ -213,7 +208,7 @@ def test_text_converting_proxy_is_located_on_the_upload_path(
     with foreign_server(convert_line_ends(serve_command().port)) as peer:
         done = netduet.run("check", peer.target)
     assert failed(done, "identity") == "identity.mangled"
-    assert "where path → (the path to the server)" in words(done)
+    assert "where path → (the path to the server)" in unwrapped(done)
 
 
 # Several targets, and those of the settings
@@ -289,7 +284,7 @@ def test_signal_gives_an_interrupted_verdict(
 ) -> None:
     """The results so far are printed, the verdict says interrupted, and status is 3."""
     done, targets = interrupted(netduet, number)
-    output = words(done)
+    output = unwrapped(done)
     assert "PASS reach" in output
     for target in targets:
         stopped = f"INCONCLUSIVE: interrupted before all checks of {target} were done"

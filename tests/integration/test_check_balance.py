@@ -23,7 +23,7 @@ TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, TIMEOUT_SECONDS)
 
 
 def by_turns(manners: Sequence[Behaviour]) -> Behaviour:
-    """Return a manner: connections are led to each of these by turns."""
+    """Return a behaviour: connections go to each of these ports in turn."""
     turns = itertools.cycle(manners)
     return lambda sock: next(turns)(sock)
 

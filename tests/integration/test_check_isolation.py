@@ -21,14 +21,9 @@ from tests.integration.foreign_servers import (
     closed_port,
     foreign_server,
 )
-from tests.integration.servers import NetduetCommand
+from tests.integration.servers import NetduetCommand, unwrapped
 
 Done = subprocess.CompletedProcess[str]
-
-
-def words(done: Done) -> str:
-    """Return what was said, each run of blanks and line breaks as one blank."""
-    return " ".join(done.stdout.split())
 
 
 # One target
@@ -41,7 +36,7 @@ def test_open_target_expected_blocked_fails(
     target = f"127.0.0.1:{serve_command(instance='the-one').port}"
     done = netduet.run("check", f"{target}=blocked")
     assert (done.returncode, done.stderr) == (1, "")
-    output = words(done)
+    output = unwrapped(done)
     assert f"{target} is open: TCP connects" in output
     assert "instance the-one, responds; UDP responds too" in output
     assert "(isolation.open)" in output
@@ -54,7 +49,7 @@ def test_foreign_server_is_shown(netduet: NetduetCommand) -> None:
     with foreign_server(answer_and_close(b"SSH-2.0-OpenSSH_9\r\n")) as peer:
         done = netduet.run("check", "--expect", "blocked", peer.target)
     assert done.returncode == 1
-    assert "speaks SSH" in words(done)
+    assert "speaks SSH" in unwrapped(done)
 
 
 @pytest.mark.parametrize("words_", [("{}=blocked",), ("--expect=blocked", "{}")])
@@ -65,8 +60,8 @@ def test_refused_target_passes_with_a_note(
     with closed_port() as target:
         done = netduet.run("check", *(word.format(target) for word in words_))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "TCP is rejected (reset)" in words(done)
-    assert "does not prove a firewall" in words(done)
+    assert "TCP is rejected (reset)" in unwrapped(done)
+    assert "does not prove a firewall" in unwrapped(done)
     assert done.stdout.endswith(f"PASS: {target} is blocked, as expected: rejected\n")
 
 
@@ -74,8 +69,8 @@ def test_unknown_name_is_inconclusive(netduet: NetduetCommand) -> None:
     """A misspelt name must not pass for a block: status 3."""
     done = netduet.run("check", "nonexistent.invalid=blocked")
     assert (done.returncode, done.stderr) == (3, "")
-    assert "a name that does not resolve proves nothing" in words(done)
-    assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in words(done)
+    assert "a name that does not resolve proves nothing" in unwrapped(done)
+    assert "INCONCLUSIVE: no verdict on nonexistent.invalid:12345" in unwrapped(done)
 
 
 def test_unknown_expectation_is_a_one_line_error(netduet: NetduetCommand) -> None:

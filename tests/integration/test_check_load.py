@@ -41,7 +41,7 @@ async def check(
 
 @contextlib.asynccontextmanager
 async def relay(port: int, most: int) -> AsyncIterator[int]:
-    """Carry so many bytes up on a connection, and then none, without an end."""
+    """Forward this number of bytes up, and then nothing, without a FIN."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def carry(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import ServeCommand
-from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand
+from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand, unwrapped
 
 LONG = ("--profile=full", "--idle-rungs=1h", "--checks=path,idle")
 SHORT = ("--profile=full", "--idle-rungs=1h", "--checks=path")
@@ -39,11 +39,6 @@ def interrupted(netduet: NetduetCommand, file: Path, *words: str) -> Done:
     return netduet.finish(process)
 
 
-def words_of(done: Done) -> str:
-    """Return what was said, each run of blanks and line breaks as one blank."""
-    return " ".join(done.stdout.split())
-
-
 def test_interrupted_run_is_resumed(
     serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
@@ -52,7 +47,7 @@ def test_interrupted_run_is_resumed(
     file = tmp_path / "run"
     done = interrupted(netduet, file, *LONG, target)
     assert (done.returncode, done.stderr) == (3, "")
-    output = words_of(done)
+    output = unwrapped(done)
     assert "completed name, reach, identity, path not run idle" in output
     advice = f"results are saved in {file}; run the same command again to resume"
     assert advice in output
@@ -60,8 +55,8 @@ def test_interrupted_run_is_resumed(
 
     done = netduet.run("check", *SHORT, "--resume", str(file), target)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "note: from an interrupted run, 20" in words_of(done)
-    assert words_of(done).count("from an interrupted run") == 1
+    assert "note: from an interrupted run, 20" in unwrapped(done)
+    assert unwrapped(done).count("from an interrupted run") == 1
     assert not file.exists()
 
 
@@ -112,7 +107,7 @@ def test_interrupted_run_without_a_file_names_the_setting(
     process.send_signal(signal.SIGTERM)
     done = netduet.finish(process)
     assert done.returncode == 3
-    assert "with --resume FILE" in words_of(done)
+    assert "with --resume FILE" in unwrapped(done)
     assert not list(tmp_path.iterdir())
 
 

@@ -70,7 +70,7 @@ def changing(at: int) -> Carry:
 
 
 def deaf(after: int) -> Carry:
-    """Read no more after so many bytes."""
+    """Stop reading after this number of bytes."""
 
     def carry(before: int, data: bytes) -> bytes | None:
         return data if before < after else None
@@ -79,7 +79,7 @@ def deaf(after: int) -> Carry:
 
 
 def swallowing(after: int) -> Carry:
-    """Read on, and carry no more than so many bytes."""
+    """Keep reading, and forward only this number of bytes."""
 
     def carry(before: int, data: bytes) -> bytes:
         return data[: max(0, after - before)]
@@ -88,7 +88,7 @@ def swallowing(after: int) -> Carry:
 
 
 def ending(after: int) -> Carry:
-    """Raise after so many bytes, so that the proxy closes both ways."""
+    """Raise after this number of bytes, so that the proxy closes both directions."""
 
     def carry(before: int, data: bytes) -> bytes:
         if before >= after:
@@ -99,7 +99,7 @@ def ending(after: int) -> Carry:
 
 
 def proxy(port: int, over: socket.socket, up: Carry, down: Carry) -> Behaviour:
-    """Pass on what comes both ways, in these manners, until it is over."""
+    """Forward both directions through these functions until the end."""
 
     def behave(client: socket.socket) -> None:
         with connect(port) as server, contextlib.suppress(OSError):

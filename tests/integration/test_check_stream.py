@@ -62,7 +62,7 @@ def streamed(
 
 
 def out_from(first: int, count: int) -> Fault:
-    """Return a fault: so many from this number on are lost."""
+    """Return a fault: from this number on, ``count`` datagrams are lost."""
     return lambda n, data: [] if first <= n < first + count else [data]
 
 

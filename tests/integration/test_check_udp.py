@@ -258,7 +258,7 @@ async def test_size_limit_is_found_to_the_byte(
 
 
 def answering(instance: str) -> Fault:
-    """Return a server of few means: it welcomes, and answers nothing else."""
+    """Return a minimal server: it welcomes, and answers nothing else."""
 
     def fault(_: int, data: bytes) -> list[bytes]:
         frame = datagram.parse(data)

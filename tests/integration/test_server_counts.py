@@ -24,7 +24,7 @@ ECHO = datagram.serialize(Kind.ECHO, b"done", 0)
 
 
 class Asker:
-    """A client of few means that counts over one connected socket."""
+    """A minimal client that counts over one connected socket."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         """Connect."""
@@ -60,9 +60,9 @@ class Asker:
 @contextlib.contextmanager
 def asker(port: int, host: str = "127.0.0.1") -> Iterator[Asker]:
     """Lend a client; its socket is closed afterwards."""
-    asker_ = Asker(port, host)
-    with asker_.sock:
-        yield asker_
+    created = Asker(port, host)
+    with created.sock:
+        yield created
 
 
 def tally(answer: CountAnswer) -> tuple[int, int, int, int]:

@@ -300,7 +300,9 @@ async def test_ledger_is_bounded(start_server: StartServer) -> None:
         peers = [FramedClient(running.port) for _ in range(3)]
         ids = [peer.open()["conn_id"] for peer in peers]
         asked = [*ids, "0" * 32]
-        answers = [peers[2].ask(Kind.LEDGER, conn_id=conn_id_) for conn_id_ in asked]
+        answers = [
+            peers[2].ask(Kind.LEDGER, conn_id=identifier) for identifier in asked
+        ]
         for peer in peers:
             peer.sock.close()
         return [answer["entry"] is not None for answer in answers]

@@ -48,7 +48,7 @@ class Load:
         assert self._warm.wait(TIMEOUT_SECONDS)
 
     def join(self) -> None:
-        """Wait until each client was refused: nobody listens any more."""
+        """Wait until each client was refused because the listener is closed."""
         for thread in self._threads:
             thread.join(TIMEOUT_SECONDS)
         self._over.set()
@@ -238,7 +238,7 @@ def test_sigint_drains_like_sigterm(serve_command: ServeCommand) -> None:
 
 
 def serve_in_vain(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a server that cannot serve; return what it said."""
+    """Run a server that cannot start; return its error output."""
     return subprocess.run(
         [sys.executable, "-m", "netduet", "serve", *words],
         capture_output=True,

@@ -39,7 +39,7 @@ def failure_of(answer: bytes) -> dict[str, Any]:
 
 
 def dribble(sock: socket.socket, data: bytes) -> None:
-    """Send a byte now and then until the far end has said something, or data ends."""
+    """Send single bytes until the server answers or the data ends."""
     for byte in data:
         readable, _, _ = select.select([sock], [], [], 0.02)
         if readable:
@@ -49,7 +49,7 @@ def dribble(sock: socket.socket, data: bytes) -> None:
 
 
 def crowd_of(port: int, count: int) -> list[socket.socket | None]:
-    """Connect so many; None for each that was reset before it was connected."""
+    """Open this number of connections; None stands for each that was reset."""
     crowd: list[socket.socket | None] = []
     for _ in range(count):
         try:
@@ -60,7 +60,7 @@ def crowd_of(port: int, count: int) -> list[socket.socket | None]:
 
 
 def outcome(sock: socket.socket | None) -> str:
-    """Greet on a connection, close it, and tell what became of it."""
+    """Send a greeting on a connection, close it, and return the outcome."""
     if sock is None:
         return "reset"
     with sock:

@@ -38,7 +38,7 @@ BATCH = 256
 
 @dataclass
 class Unread:
-    """``netduet serve``; nobody reads its log but for what a test reads itself."""
+    """``netduet serve`` with a log that only the test reads."""
 
     process: subprocess.Popen[bytes]
 
@@ -92,7 +92,7 @@ def dropped(lines: list[Line]) -> int:
 
 
 def written(lines: list[Line]) -> int:
-    """Return how many lines tell of something else."""
+    """Return the number of lines that report other events."""
     return sum(line["event"] != "logs.dropped" for line in lines)
 
 

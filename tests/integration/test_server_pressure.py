@@ -58,7 +58,7 @@ def memory(command: ServerProcess) -> int:
 
 
 def was_reset(sock: socket.socket) -> bool:
-    """Wait for the end of a connection, without reading; tell whether it was a reset."""
+    """Wait for the end of a connection without reading; return if it was a reset."""
     poller = select.poll()
     poller.register(sock, 0)  # POLLHUP and POLLERR alone: a FIN gives neither
     return bool(poller.poll(10_000))

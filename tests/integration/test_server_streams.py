@@ -69,7 +69,7 @@ class Bare:
 
 
 async def talk(running: RunningServer, script: Callable[[Bare], Result]) -> Result:
-    """Let a socket do as told, in a thread."""
+    """Run a script with a socket in a thread."""
     bare = Bare(running.port)
     with bare.sock:
         return await asyncio.to_thread(script, bare)

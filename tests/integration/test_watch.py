@@ -91,7 +91,7 @@ class WatchProcess:
             return found() or ""
 
     def stop(self, number: int = signal.SIGTERM) -> str:
-        """Send a signal; return all that was said when it has left with 0."""
+        """Send a signal; return all output after an exit with 0."""
         self.process.send_signal(number)
         assert self.process.wait(TIMEOUT_SECONDS) == 0, self.logged
         for thread in self.threads:
@@ -368,13 +368,13 @@ class Scripted(TargetSet):
     """Chooses what the test says, whatever names say."""
 
     async def look_up(self, *_: object) -> list[ResolvedTarget]:
-        """Choose anew."""
+        """Choose from the next scripted answer."""
         return []
 
 
 @dataclass
 class Answered(TargetSet):
-    """Looks names up at nobody's: takes the next of these answers, the last for ever."""
+    """A target set with scripted DNS answers; the last one repeats."""
 
     script: list[tuple[Address, ...]] = field(default_factory=list)
 
@@ -390,7 +390,7 @@ class Answered(TargetSet):
 async def watching_of(
     *addresses: Address, targets: TargetSet | None = None, names: float = 1.0
 ) -> AsyncIterator[tuple[Monitor, list[str]]]:
-    """Watch addresses, or whom else; give the watch, and what it says; look up each ``names`` seconds."""
+    """Watch these addresses or targets; yield the monitor and its output."""
     lines: list[str] = []
 
     def write(new_lines: Iterable[Line]) -> None:
@@ -447,7 +447,7 @@ def told_once(watching: Monitor) -> bool:
 
 
 def answered(*script: tuple[Address, ...]) -> Answered:
-    """Return whom a resolver that says this would have watched."""
+    """Return the targets of a resolver with these scripted answers."""
     return Answered(
         (ResolvedTarget(parse_target("pair:1", 1)),), "me", 8, script=list(script)
     )

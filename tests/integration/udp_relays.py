@@ -111,7 +111,7 @@ def delay_every_tenth() -> Fault:
 
 
 def hold_until_query() -> Fault:
-    """Return a fault: answers are held until the first one that tells a tally."""
+    """Return a fault: answers are held until the first answer to a query."""
     held: list[bytes] = []
     asked = False
 

@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
         results.append(result)
         _tell(result, fully=bool(words))
     seconds = time.monotonic() - start
-    wrong = [result_ for result_ in results if result_["wrong"]]
+    wrong = [entry for entry in results if entry["wrong"]]
     if not words:
         page = matrix.page(results, seconds, datetime.now(UTC).date())
         PAGE.write_text(page, encoding="utf-8")
@@ -37,7 +37,7 @@ def main(words: list[str]) -> int:
 
 
 def _tell(result: container.Result, *, fully: bool) -> None:
-    """Print what came of a network; ``fully``, with what each check said."""
+    """Print the result of a network; ``fully``, with the output of each check."""
     cells = " ".join(f"{check}={cell}" for check, cell in result["cells"].items())
     right = matrix.WRONG if result["wrong"] else " "
     print(

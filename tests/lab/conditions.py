@@ -98,7 +98,7 @@ def every_nth_lost(nth: int, way: Way, protocol: str = "all") -> Condition:
 
 
 def rate_limited(packets: int, way: Way, protocol: str = "udp") -> Condition:
-    """Drop what exceeds so many packets a second."""
+    """Drop packets above this rate per second."""
     limit = f"--hashlimit-above {packets}/sec --hashlimit-burst {packets}"
     name = f"--hashlimit-name {protocol}_{way}"
     return _forward(f"-o {way} -p {protocol} -m hashlimit {limit} {name}", "DROP")
@@ -110,7 +110,7 @@ def text_cut(text: str, way: Way = UP) -> Condition:
 
 
 def flagged_dropped(flag: Literal["FIN", "RST"], way: Way) -> Condition:
-    """Drop the segments that end a connection in this manner."""
+    """Drop the segments with this flag."""
     return _forward(f"-o {way} -p tcp --tcp-flags {flag} {flag}", "DROP")
 
 
@@ -122,14 +122,14 @@ def syns_lost(share: float, way: Way) -> Condition:
 
 
 def new_limited_by_rate(rate: str, burst: int, *, reset: bool) -> Condition:
-    """Let so many new connections pass at once, then at a rate; ``told``: by a reset."""
+    """Limit new connections by a token bucket; reset or drop the rest."""
     limit = f"--hashlimit-above {rate} --hashlimit-burst {burst} --hashlimit-name new"
     action = "REJECT --reject-with tcp-reset" if reset else "DROP"
     return _forward(f"-o {UP} -p tcp --syn -m hashlimit {limit}", action)
 
 
 def new_limited_by_count(count: int, *, reset: bool) -> Condition:
-    """Let so many connections be open at once."""
+    """Limit the number of open connections."""
     action = "REJECT --reject-with tcp-reset" if reset else "DROP"
     limit = f"--connlimit-above {count} --connlimit-mask 0"
     return _forward(f"-o {UP} -p tcp --syn -m connlimit {limit}", action)
@@ -172,7 +172,7 @@ def mtu(size: int) -> Condition:
 
 
 def narrow_route(size: int, way: Way) -> Condition:
-    """Have a smaller MTU on the route this way, and say so by ICMP: all is well."""
+    """Give the route this way a smaller MTU and report it by ICMP, as is normal."""
     four, six = ("198.18.2.0", "2001:db8:2::") if way == UP else _CLIENT_SIDE
     return Condition(
         links=(
@@ -225,7 +225,7 @@ def mss_clamped(size: int) -> Condition:
 
 
 def slow(megabits: int, way: Way, queue_ms: int = 200) -> Condition:
-    """Have a slow link this way, with a queue of so many milliseconds."""
+    """Limit the link this way to a rate, with a queue of this many milliseconds."""
     bucket = f"rate {megabits}mbit burst 16kb latency {queue_ms}ms"
     return Condition(queues=(f"qdisc add dev {way} root tbf {bucket}",))
 
@@ -296,9 +296,9 @@ def through_proxy() -> Condition:
 
 
 def idle_forgotten(seconds: int, *, reset: bool) -> Condition:
-    """Forget a connection that is idle; then drop its packets, or ``told``, reset it.
+    """Forget an idle connection; then drop its packets, or with ``reset``, reset it.
 
-    Only whoever sends first is told: the other end is left in silence.
+    Only the end that sends first gets the reset; the other end gets nothing.
     """
     timers = (
         f"net.netfilter.nf_conntrack_tcp_timeout_established={seconds}",
@@ -353,7 +353,7 @@ def unplugged() -> Condition:
 
 
 def few_ports(count: int) -> Condition:
-    """Leave the client so many ports to connect from."""
+    """Leave the client this number of local ports."""
     setting = f"net.ipv4.ip_local_port_range=40000 {40000 + count - 1}"
     return Condition(settings=(("client", setting),))
 

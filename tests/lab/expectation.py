@@ -95,9 +95,9 @@ def complaints(expected: Expected, report: Report, number: int = 0) -> dict[str,
     for name, words in expected.remarks:
         remarks = [
             remark
-            for check_ in target["checks"]
-            if check_["name"] == name
-            for remark in (check_["summary"], *check_["remarks"])
+            for entry in target["checks"]
+            if entry["name"] == name
+            for remark in (entry["summary"], *entry["remarks"])
         ]
         if not any(words in remark for remark in remarks):
             wrong.setdefault(name, f"no remark says {words!r}: {remarks}")

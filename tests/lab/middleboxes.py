@@ -1,7 +1,7 @@
 """Small faulty proxies, and foreign servers in the server's place.
 
-A manner is what one does with an accepted connection; both its sockets are closed
-when it returns. Each speaks bytes and knows nothing of netduet.
+A behaviour is called with each accepted connection; both its sockets are closed
+when it returns. It forwards bytes and knows nothing of netduet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class Middlebox:
-    """Listens on both families, and treats each connection in its manner."""
+    """Listens on both families, and handles each connection by its behaviour."""
 
     def __init__(self, behaviour: Behaviour, servers: tuple[str, ...]) -> None:
         """Have these servers (addresses) behind it; connections take turns."""
@@ -83,12 +83,12 @@ class Middlebox:
 
 
 async def forward_all(client: socket.socket, connect: Dial) -> None:
-    """Pass on bytes, each end of sending and each reset as what they are."""
+    """Forward bytes, FIN and RST unchanged."""
     await relay(client, await connect())
 
 
 def every_nth(nth: int, other: Behaviour) -> Behaviour:
-    """Treat each nth connection in another manner, and pass on the rest."""
+    """Treat each nth connection by another behaviour, and forward the rest."""
     turns = itertools.count(1)
 
     async def behave(client: socket.socket, connect: Dial) -> None:
@@ -128,7 +128,7 @@ async def close_at_first_fin(client: socket.socket, connect: Dial) -> None:
 
 
 def truncate_answer(limit: int) -> Behaviour:
-    """Carry the asker's end of sending, and at most so many bytes of answer after it."""
+    """Forward the client's FIN, and at most ``limit`` bytes of answer after it."""
 
     async def behave(client: socket.socket, connect: Dial) -> None:
         server = await connect()
@@ -155,7 +155,7 @@ def truncate_answer(limit: int) -> Behaviour:
 
 
 async def swallow_client_fin(client: socket.socket, connect: Dial) -> None:
-    """Never tell the server that the client has ended its sending."""
+    """Do not forward the client's FIN."""
     server = await connect()
     loop = asyncio.get_running_loop()
 
@@ -212,14 +212,14 @@ async def stay_silent(client: socket.socket, _: Dial) -> None:
 
 
 async def close_after_request(client: socket.socket, _: Dial) -> None:
-    """Accept, read what is asked, and end without a word."""
+    """Accept, read the request, and close without an answer."""
     await asyncio.get_running_loop().sock_recv(client, _CHUNK)
     end_sending(client)
     await stay_silent(client, _)
 
 
 async def reset_after_request(client: socket.socket, _: Dial) -> None:
-    """Accept, read what is asked, and reset."""
+    """Accept, read the request, and reset."""
     await asyncio.get_running_loop().sock_recv(client, _CHUNK)
     reset(client)
 
@@ -229,7 +229,7 @@ async def reset_at_once(client: socket.socket, _: Dial) -> None:
     reset(client)
 
 
-# Strangers
+# Foreign servers
 
 
 async def serve_web(client: socket.socket, _: Dial) -> None:
@@ -245,7 +245,7 @@ async def serve_web(client: socket.socket, _: Dial) -> None:
 
 
 async def send_banner(client: socket.socket, _: Dial) -> None:
-    """Be a server that speaks first."""
+    """Send a banner first, as a mail or SSH server does."""
     await asyncio.get_running_loop().sock_sendall(client, b"SSH-2.0-OpenSSH_10.0\r\n")
     await stay_silent(client, _)
 
@@ -259,7 +259,7 @@ async def relay(
     up: Change = bytes,
     down: Change = bytes,
 ) -> None:
-    """Carry bytes both ways, changed as told, ends and resets as what they are."""
+    """Forward bytes both ways, changed by ``up`` and ``down``; forward FIN and RST."""
     with resets_forwarded(client, server):
         await wait_for_all(pump(client, server, up), pump(server, client, down))
 

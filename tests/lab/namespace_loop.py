@@ -21,7 +21,7 @@ Setup = Callable[[], Awaitable[None]]
 
 @contextlib.contextmanager
 def loop_in_namespace(namespace: str, setup: Setup) -> Iterator[None]:
-    """Have this live in the namespace (a file of /run/netns) until the end."""
+    """Run this setup in a loop in the namespace (a file of /run/netns)."""
     loop = _NamespaceLoop(namespace, setup)
     loop.thread.start()
     try:

@@ -67,22 +67,22 @@ class OutageTimes:
 
 
 def packets_dropped(*ways: Way, seconds: float = 1.5) -> Outage:
-    """Drop all that goes these ways."""
+    """Drop all packets in these directions."""
     return Outage(tuple(f"-o {way}" for way in ways), seconds)
 
 
 def new_connections_dropped(seconds: float = 1.5) -> Outage:
-    """Drop what begins a TCP connection."""
+    """Drop SYNs."""
     return Outage((f"-o {UP} -p tcp --syn",), seconds)
 
 
 def old_connections_dropped(seconds: float = 1.5) -> Outage:
-    """Drop what belongs to the TCP connections that are there."""
+    """Drop the packets of existing TCP connections."""
     return Outage((), seconds, old=True)
 
 
 def client_output_dropped(seconds: float = 1.5) -> Outage:
-    """Let the client's own host send nothing: its kernel says so to who tries."""
+    """Drop the output of the client's own host: its kernel reports send errors."""
     return Outage(("",), seconds, role="client", chain="OUTPUT")
 
 

@@ -131,7 +131,7 @@ def _conditions(network: Network) -> tuple[Condition, ...]:
 def start_services(
     stack: contextlib.ExitStack, network: Network, namespaces: Namespaces
 ) -> None:
-    """Start all that lives in a network; return when it listens."""
+    """Start the services of a network; return when they listen."""
     servers = (SERVER4, *OTHERS4)[: network.servers]
 
     async def in_router() -> None:
@@ -271,7 +271,7 @@ def _tun_router(namespaces: Namespaces, words: list[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _starved(process: Process, runs: float, stops: float) -> Iterator[None]:
-    """Let a process run and stop by turns, as a limit of a CPU's share does."""
+    """Stop and continue a process periodically, as a CPU limit does."""
     over = threading.Event()
 
     def cycle() -> None:

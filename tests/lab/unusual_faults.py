@@ -40,7 +40,7 @@ def options_stripped(options: str) -> Condition:
 
 
 def first_packets_only(packets: int, way: Way) -> Condition:
-    """Pass so many packets of each connection this way, and drop all others."""
+    """Pass the first packets of each connection this way, and drop all others."""
     direction = "original" if way == UP else "reply"
     match = f"--connbytes {packets + 1}: --connbytes-dir {direction}"
     return both_families(
@@ -51,7 +51,7 @@ def first_packets_only(packets: int, way: Way) -> Condition:
 
 
 def reset_after(kilobytes: int) -> Condition:
-    """Reset each connection that has carried so much, both ends being told."""
+    """Reset each connection after this amount, towards both ends."""
     match = (
         f"--connbytes {kilobytes * 1024}: --connbytes-dir both --connbytes-mode bytes"
     )
@@ -79,7 +79,7 @@ def bare_acks_lost(share: float, way: Way) -> Condition:
 
 
 def short_lived(way: Way) -> Condition:
-    """Have packets this way come to the router with one hop left to live."""
+    """Let packets this way arrive at the router with a TTL of 1."""
     device = DOWN if way == UP else UP
     four, six = ("TTL --ttl-set 1", "HL --hl-set 1")
     rule = f"-A PREROUTING -i {device} -p tcp -j"
@@ -128,7 +128,7 @@ def syns_limited(each_second: int, burst: int) -> Condition:
 
 
 def connections_limited(count: int, action: str) -> Condition:
-    """Let a client have so many connections at a time."""
+    """Limit the number of a client's connections."""
     rule = f"-A FORWARD -o {UP} -p tcp --syn -m connlimit --connlimit-above {count}"
     return both_families("filter", f"{rule} -j {action}")
 
@@ -242,7 +242,7 @@ def drop_first_byte(*, up: bool) -> Behaviour:
 
 
 def repeat_piece(after: int, *, up: bool) -> Behaviour:
-    """Hand on a piece twice, once so many bytes have passed one way."""
+    """Forward a piece twice, after this number of bytes in one direction."""
 
     async def behave(client: socket.socket, connect: Dial) -> None:
         server = await connect()
@@ -261,7 +261,7 @@ def repeat_piece(after: int, *, up: bool) -> Behaviour:
 
 
 def stop_after(after: int, how: str, *, up: bool) -> Behaviour:
-    """Carry so many bytes one way; then ``reset``, ``fin`` or ``silence``."""
+    """Forward this number of bytes one way; then ``reset``, ``fin`` or ``silence``."""
 
     async def behave(client: socket.socket, connect: Dial) -> None:
         server = await connect()

@@ -1,6 +1,6 @@
 """Inside the lab's container: outages of known length under ``netduet watch``.
 
-Prints one JSON line an outage: the truth, and what was told.
+Prints one JSON line per outage: what it was, and what was reported.
 
     python -m tests.lab.watch_run
 """
@@ -39,9 +39,10 @@ _TIMEOUT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class WatchedOutage:
-    """An outage: what it truly was, ± ``doubt``, and what was told of it.
+    """An outage: where it was, its length ± ``uncertainty``, and what was reported.
 
-    ``began`` is whether it was told while it went on, ``status`` that of the watch.
+    ``started`` says whether it was reported while it lasted, ``status`` is the exit
+    status of the watch.
     """
 
     where: str
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def watch_outage(number: int, ways: tuple[Way, ...], seconds: float) -> WatchedOutage:
-    """Have an outage in a network of its own while a watch goes on."""
+    """Cause an outage in a separate network while a watch runs."""
     network = Network("outage", "", passes())
     with contextlib.ExitStack() as stack:
         namespaces = stack.enter_context(topology(number, ()))

@@ -195,7 +195,7 @@ def test_grace_period_covers_prestop_and_drain(everything: list[Manifest]) -> No
         if container["name"] == "server"
     ]
     assert len(seen) == len(SERVER)
-    for workload_, container in seen:
+    for owner, container in seen:
         env = env_of(container)
         own = [
             float(str(parse_duration(env[f"NETDUET_SERVER_{name}"])))
@@ -205,7 +205,7 @@ def test_grace_period_covers_prestop_and_drain(everything: list[Manifest]) -> No
         probe = container["readinessProbe"]
         unready = probe["periodSeconds"] * probe["failureThreshold"]
         assert own[0] >= unready, "the delay is for those who ask /readyz"
-        assert workload_.pod["terminationGracePeriodSeconds"] >= sleep + sum(own) + 3
+        assert owner.pod["terminationGracePeriodSeconds"] >= sleep + sum(own) + 3
 
 
 def test_environment_is_valid(everything: list[Manifest]) -> None:
@@ -227,9 +227,12 @@ def test_images_are_named_once(everything: list[Manifest]) -> None:
     """They are in one file, with this version; each container has its own command."""
     component = yaml.safe_load((KUBERNETES / "images/kustomization.yaml").read_text())
     known = {
-        f"{image_['newName']}:{image_['newTag']}" for image_ in component["images"]
+        f"{replacement['newName']}:{replacement['newTag']}"
+        for replacement in component["images"]
     }
-    assert {image_["newTag"] for image_ in component["images"]} == {__version__}
+    assert {replacement["newTag"] for replacement in component["images"]} == {
+        __version__
+    }
     assert {container["image"] for _, container in pods(everything)} == known
     for _, container in pods(everything):
         assert container["name"] in container["image"]
@@ -242,14 +245,14 @@ def test_names_and_labels_are_consistent(everything: list[Manifest]) -> None:
     ]
     # The Job and the CronJob are one check: apart by their kind.
     assert len(named) == len(set(named))
-    for manifest_ in everything:
-        home = manifest_["metadata"].get("namespace", manifest_["metadata"]["name"])
+    for entry in everything:
+        home = entry["metadata"].get("namespace", entry["metadata"]["name"])
         assert home == "netduet"
-        assert manifest_["metadata"]["labels"]["app.kubernetes.io/part-of"] == "netduet"
-        if manifest_["kind"] in ("Deployment", "DaemonSet"):
-            labels = manifest_["spec"]["template"]["metadata"]["labels"]
-            assert selector_matches(manifest_["spec"]["selector"], labels)
-            assert manifest_["metadata"]["labels"] == labels
+        assert entry["metadata"]["labels"]["app.kubernetes.io/part-of"] == "netduet"
+        if entry["kind"] in ("Deployment", "DaemonSet"):
+            labels = entry["spec"]["template"]["metadata"]["labels"]
+            assert selector_matches(entry["spec"]["selector"], labels)
+            assert entry["metadata"]["labels"] == labels
     for workload in workloads(everything):
         assert set(LABELS) <= set(workload.labels)
 

@@ -20,7 +20,7 @@ OVERSIZED_LINE = b"x" * 100_000 + b"\n"
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -28,12 +28,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def numbered_lines(count: int) -> list[bytes]:
-    """Return lines that differ."""
+    """Return different lines."""
     return [b"line %d of many, to be told apart\n" % number for number in range(count)]
 
 
 def read_all(descriptor: int) -> bytes:
-    """Return what can be read until nobody has the pipe open for writing."""
+    """Return all data until no writer has the pipe open."""
     pieces = []
     while piece := os.read(descriptor, 65536):
         pieces.append(piece)
@@ -41,12 +41,12 @@ def read_all(descriptor: int) -> bytes:
 
 
 def reported_drops(data: bytes) -> list[int]:
-    """Return what each line about dropped lines says."""
+    """Return the count in each line about dropped lines."""
     return [int(count) for count in re.findall(rb"^dropped (\d+)$", data, re.MULTILINE)]
 
 
 class LogPipe:
-    """A pipe, a log writer on it, and what came out."""
+    """A pipe, a log writer on it, and its output."""
 
     def __init__(self) -> None:
         """Open it."""
@@ -60,14 +60,14 @@ class LogPipe:
         return self.log
 
     def stall(self) -> None:
-        """Have a line written that nobody reads; the pipe is full, and a line waits."""
+        """Write a line that nobody reads: the pipe is full, and a line waits."""
         assert self.log is not None
         self.log.put(OVERSIZED_LINE)
         wait_until(lambda: not select.select([], [self.writer], [], 0)[1])
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Have no room, as on a full disk, for a while."""
+        """Make the pipe a full disk for a while."""
         kept = os.dup(self.writer)
         disk = os.open("/dev/full", os.O_WRONLY)
         os.dup2(disk, self.writer)
@@ -79,7 +79,7 @@ class LogPipe:
             os.close(kept)
 
     def is_writing(self) -> bool:
-        """Tell whether the log's thread is inside of a try to write."""
+        """Return whether the log's thread is in a write."""
         assert self.log is not None
         frame = sys._current_frames().get(self.log._thread.ident or 0)
         return frame is not None and frame.f_code is LogWriter._write.__code__

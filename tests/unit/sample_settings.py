@@ -62,7 +62,7 @@ class SampleSettings(Settings):
 
 
 def empty_sources(monkeypatch: pytest.MonkeyPatch, folder: Path) -> SourcePaths:
-    """Take all settings away; return where a test may put some."""
+    """Remove all settings; return sources that a test may fill."""
     for name in list(os.environ):
         if name.upper().startswith("NETDUET_"):
             monkeypatch.delenv(name)
@@ -72,7 +72,7 @@ def empty_sources(monkeypatch: pytest.MonkeyPatch, folder: Path) -> SourcePaths:
 
 
 def error_lines(sources: SourcePaths, **flags: object) -> list[str]:
-    """Return what is said about settings that cannot be used."""
+    """Return the error lines for invalid settings."""
     with pytest.raises(SettingsError) as caught:
         load(SampleSettings, flags, sources)
     return caught.value.lines

@@ -19,7 +19,7 @@ IN_A_FUNCTION = " " * 4
 def test_snippet_is_part_of_a_running_example(page: str) -> None:
     """Each snippet about the pair in tests is a verbatim part of an example."""
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    ours = [snippet_ for snippet_ in snippets if "duet" in snippet_]
+    ours = [candidate for candidate in snippets if "duet" in candidate]
     assert ours
     for part in "\n\n".join(ours).split("\n\n"):
         indented = textwrap.indent(part, IN_A_FUNCTION)

@@ -115,7 +115,7 @@ def explain(name: str | None = None) -> int:
 
 
 def config_show() -> int:
-    """Print each setting's effective value and source."""
+    """Print each setting's effective value, and where it came from."""
     for model in _models():
         loaded: Loaded[Settings] = load(model)
         lines = []
@@ -147,7 +147,7 @@ def config_check() -> int:
 
 
 def config_reference(form: str) -> int:
-    """Print every setting: as Markdown, .env.example or compose entries."""
+    """Print every setting: as a page, as .env.example, or as compose's environment."""
     from netduet.cli import settings_reference  # noqa: PLC0415
 
     print(settings_reference.RENDERERS[form](_models()), end="")

@@ -80,7 +80,7 @@ class Stack:
         wait_until("without tasks", lambda: not self.containers())
         for network in self.engine.networks.list(filters=label):
             wait_until(
-                f"removed: {network.name}", lambda network_=network: _removed(network_)
+                f"removed: {network.name}", lambda joined=network: _removed(joined)
             )
 
     @property
@@ -101,7 +101,7 @@ class Stack:
         return list(self.engine.containers.list(filters={"label": labels}))
 
     def settle(self, replicas: int) -> None:
-        """Wait until so many servers run, healthy, and no other one is left."""
+        """Wait until this number of servers runs, healthy, and no other is left."""
 
         def settled() -> bool:
             tasks = self.server.tasks({"desired-state": "running"})
@@ -114,7 +114,7 @@ class Stack:
         wait_until(f"{replicas} servers", settled)
 
     def scale(self, replicas: int) -> None:
-        """Have so many servers, and wait for it."""
+        """Scale to this number of servers, and wait for it."""
         assert self.server.scale(replicas)
         self.settle(replicas)
 
@@ -146,7 +146,7 @@ class Stack:
 
 
 def wait_for_end(container: Container) -> ContainerResult:
-    """Wait for a container's end, remove it, return what it said."""
+    """Wait until a container exits, remove it, and return its status and output."""
     status = int(container.wait()["StatusCode"])
     out = container.logs(stdout=True, stderr=False).decode()
     err = container.logs(stdout=False, stderr=True).decode()

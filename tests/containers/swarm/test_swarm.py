@@ -55,7 +55,7 @@ def check(
     done = stack.client("check", "--json", *words, target)
     assert done.out, done.err
     [found] = done.document["targets"]
-    return done, {check_["name"]: check_ for check_ in found["checks"]}
+    return done, {entry["name"]: entry for entry in found["checks"]}
 
 
 def instances(checks: dict[str, Any]) -> int:
@@ -166,7 +166,7 @@ class WatchContainer:
 
 
 def assert_nothing_lost(summary: str, peers: int) -> None:
-    """Make sure that so many were watched, and that none was ever out."""
+    """Assert that this number of peers was watched without an outage."""
     assert f"Watched {peers} peers for" in summary, summary
     assert "availability 100.000 %, no outage" in summary, summary
     assert not re.search(r" (OUT|BACK|LEFT|\?) ", summary), summary

@@ -10,12 +10,12 @@
 
 What it must say: ``fails(CLASS, WHERE)`` (the root finding; the check is the class's
 first word, or ``check=``), ``passes(("CHECK", "words of a remark"), ...)``, or
-``never_fails()``, ``proves_nothing()``. Every other finding is wrong, unless its class stands in ``may=``.
+``never_fails()``, ``is_inconclusive()``. Every other finding is wrong, unless its class stands in ``may=``.
 What it is like:
   conditions  functions of conditions.py: rules, MTUs, NAT, idle timers; they add up
-  weather     (up, down): Weather of tunrouter.py: delay, jitter, reordering, changes
-  proxy       a manner of middleboxes.py that all TCP passes through
-  server      flags of `netduet serve`; or a manner of a stranger; None: nothing there
+  impairments (up, down): Impairments of tunrouter.py: delay, jitter, reordering
+  proxy       a behaviour of middleboxes.py that all TCP passes through
+  server      flags of `netduet serve`; or the behaviour of a foreign server; None: nothing
   servers     how many netduets there are (SERVER4 and OTHERS4)
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name

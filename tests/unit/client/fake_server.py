@@ -65,12 +65,12 @@ Script = Callable[["AcceptedConnection"], object]
 
 
 def make_welcome(**fields: object) -> Welcome:
-    """Return a welcome, its fields changed as told."""
+    """Return a welcome, with changed fields."""
     return Welcome.model_validate(_WELCOME | fields)
 
 
 def make_ledger_entry(**fields: object) -> LedgerEntry:
-    """Return how a connection went, its fields changed as told."""
+    """Return a ledger entry, with changed fields."""
     return LedgerEntry.model_validate(_ENTRY | fields)
 
 
@@ -94,7 +94,7 @@ def make_server_report(
 
 
 class AcceptedConnection:
-    """A connection as its far end sees it: blocking, and never for long."""
+    """A connection at the server's end: blocking, with a timeout."""
 
     def __init__(self, sock: socket.socket) -> None:
         """Take it."""
@@ -108,7 +108,7 @@ class AcceptedConnection:
         return nonce
 
     def send_welcome(self, **fields: object) -> None:
-        """Read the opening, and welcome who sent it."""
+        """Read the opening, and answer it with a welcome."""
         message = make_welcome(**({"nonce": self.read_opening()} | fields))
         self.sock.sendall(MAGIC)
         self.send_answer(1, message, 0)
@@ -123,7 +123,7 @@ class AcceptedConnection:
         return Frame(kind, flags, number, self._exactly(length))
 
     def wait_for_close(self) -> None:
-        """Say nothing until the client has left."""
+        """Wait until the client closes."""
         read_to_end(self.sock)
 
     def _exactly(self, size: int) -> bytes:
@@ -137,7 +137,7 @@ class AcceptedConnection:
 
 
 class FakeServer:
-    """Listens on loopback; each connection is met by the next of its scripts."""
+    """Listens on loopback; each connection is handled by the next script."""
 
     def __init__(self, *scripts: Script) -> None:
         """Listen; nobody is met before the context is entered."""
@@ -151,7 +151,7 @@ class FakeServer:
         )
 
     async def __aenter__(self) -> Self:
-        """Begin to meet."""
+        """Start to accept."""
         self._thread.start()
         return self
 
@@ -161,7 +161,7 @@ class FakeServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Meet nobody any more; raise what a script has raised."""
+        """Stop accepting; raise what a script has raised."""
         self._listener.shutdown(socket.SHUT_RDWR)
         # Not here: a client's last words are still for the loop to send.
         await asyncio.to_thread(self._thread.join, TIMEOUT_SECONDS)
@@ -187,7 +187,7 @@ class FakeServer:
 
 @contextlib.asynccontextmanager
 async def framed_connection(sock: socket.socket) -> AsyncIterator[FramedConnection]:
-    """Hold a conversation over a socket; it is gone afterwards."""
+    """Open a framed connection over a socket; close it afterwards."""
     connection = await start_framed_connection(sock)
     try:
         yield connection
@@ -198,7 +198,7 @@ async def framed_connection(sock: socket.socket) -> AsyncIterator[FramedConnecti
 
 @contextlib.asynccontextmanager
 async def connection_to_fake_server(script: Script) -> AsyncIterator[FramedConnection]:
-    """Hold a conversation with a far end that does as told."""
+    """Connect to a fake server with this script."""
     async with FakeServer(script) as server:
         connected = await connect(server.address, TIMEOUT_SECONDS)
         assert connected.sock is not None
@@ -207,6 +207,6 @@ async def connection_to_fake_server(script: Script) -> AsyncIterator[FramedConne
 
 
 def welcome_and_wait(connection: AcceptedConnection) -> None:
-    """Be a far end that welcomes, and asks and answers no more."""
+    """Welcome the client, then wait until it closes."""
     connection.send_welcome()
     connection.wait_for_close()

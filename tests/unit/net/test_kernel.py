@@ -7,23 +7,11 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from netduet.net import kernel, tcp_info
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket, socket.socket]]:
-    """Return a listener, and both ends of a connection to it."""
-    with (
-        socket.create_server(("127.0.0.1", 0), backlog=8) as listener,
-        socket.create_connection(listener.getsockname()) as client,
-        listener.accept()[0] as server,
-    ):
-        yield listener, client, server
 
 
 def test_no_socket_has_no_tcp_info() -> None:

@@ -34,7 +34,7 @@ def fail(message: str = "it broke") -> None:
 
 
 class Unraisable:
-    """An object that fails where nobody can catch it."""
+    """An object that raises where nothing can catch it."""
 
     def __del__(self) -> None:
         """Fail."""

@@ -193,10 +193,10 @@ async def test_stopping_listener_lets_almost_no_connection_in(
 
 
 class Herald(asyncio.Protocol):
-    """A session that speaks first, and closes."""
+    """A connection that sends first, and closes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say a word, so that the peer knows that it was accepted."""
+        """Send a byte, so that the peer knows that it was accepted."""
         writer = cast("asyncio.Transport", transport)
         writer.write(b"accepted")
         writer.close()

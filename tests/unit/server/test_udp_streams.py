@@ -57,7 +57,7 @@ class Client:
         self.cookie = challenge.cookie
 
     async def received_statuses(self, count: int) -> list[StreamStatus]:
-        """Return so many datagrams of the stream, once they are there."""
+        """Wait for this number of datagrams of the stream; return them."""
         await wait_until(lambda: len(self.statuses) >= count)
         return self.statuses
 

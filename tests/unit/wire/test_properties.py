@@ -229,8 +229,8 @@ def test_any_payload_is_a_message_or_rejected(model: type[Any], data: bytes) -> 
     """Any bytes are a message or one RemoteError, whose ERROR fits."""
     error = refusal(model, data)
     if error is not None:
-        payload_ = messages.encode(messages.ErrorMessage.of(error))
-        assert messages.decode(messages.ErrorMessage, payload_).code == error.code
+        encoded = messages.encode(messages.ErrorMessage.of(error))
+        assert messages.decode(messages.ErrorMessage, encoded).code == error.code
 
 
 def refusal(model: type[Any], payload: bytes) -> RemoteError | None:

@@ -34,7 +34,7 @@ cookies = st.binary(min_size=COOKIE_SIZE, max_size=COOKIE_SIZE)
 
 @st.composite
 def tellings(draw: st.DrawFn) -> StreamStatus:
-    """Return what a server tells after some numbers have arrived."""
+    """Return the server's report after these numbers have arrived."""
     gaps = SequenceGaps()
     for number in draw(st.lists(st.integers(0, 200), min_size=1, max_size=120)):
         gaps.take(number)

@@ -75,7 +75,7 @@ OPENING = messages.decode(
 
 
 class VectorPeer:
-    """One end: keeps what its connection tells and sends; answers as all vectors do."""
+    """One end: records its events and data; answers as all vectors do."""
 
     def __init__(
         self,
@@ -235,5 +235,5 @@ def finish(peer: VectorPeer, vector: Vector) -> VectorPeer:
 
 
 def splits(size: int) -> Iterator[int]:
-    """Yield where to cut so many bytes in two: everywhere, or at up to 300 places."""
+    """Yield the offsets of a split in two: all, or up to 300."""
     yield from range(1, size, max(1, size // 300))

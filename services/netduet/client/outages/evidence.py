@@ -148,7 +148,7 @@ def _recovery(outage: Outage, stall: ConnectionStall) -> str:
 
 
 def connection_evidence(observations: Observations) -> Evidence:
-    """Return what both ends report of a time in which only TCP had trouble."""
+    """Return what both ends report when only TCP was affected."""
     connection, datagrams = observations.long_lived, observations.datagrams
     text = (
         f"{connection.answered} of {connection.asked} requests on the existing connection "

@@ -22,6 +22,7 @@ from netduet.wire.frames import Kind
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.net.timeouts import Timeouts
+    from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import ServerReport
 
 LATE_SECONDS: Final = 0.3
@@ -43,7 +44,7 @@ class StallDetector:
 
     def __init__(
         self,
-        on_event: EventHandler,
+        on_event: Callable[[ConnectionStall], None],
         on_round_trip: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Report stalls that are over, and the seconds of each round trip."""
@@ -117,16 +118,18 @@ class KeepaliveProbe:
         address: Address,
         timeouts: Timeouts,
         period: float,
+        stalls: StallMonitor,
         on_event: EventHandler,
-        on_round_trip: Callable[[float], None] = lambda _: None,
         *,
+        on_round_trip: Callable[[float], None] = lambda _: None,
         on_welcome: WelcomeHandler = lambda _: None,
     ) -> None:
         """Prepare; ``period`` is in seconds.
 
-        ``on_round_trip`` gets the seconds of each answer, ``on_welcome`` each welcome.
+        ``stalls`` watches this process. ``on_round_trip`` gets the seconds of each
+        answer, ``on_welcome`` each welcome.
         """
-        self.detector = StallDetector(on_event, on_round_trip)
+        self.detector = StallDetector(self._on_stall, on_round_trip)
         self.connections = 0
         self.broken = False
         """Whether the last connection broke, and none has been opened since."""
@@ -138,6 +141,8 @@ class KeepaliveProbe:
         self._address = address
         self._timeouts = timeouts
         self._period = period
+        self._stalls = stalls
+        self._on_event = on_event
         self._on_welcome = on_welcome
 
     async def run(self, seconds: float) -> None:
@@ -159,6 +164,10 @@ class KeepaliveProbe:
             left = until - time.monotonic()
             if left > 0:
                 await asyncio.sleep(min(left, _RECONNECT_SECONDS))
+
+    def _on_stall(self, stall: ConnectionStall) -> None:
+        stalled = self._stalls.stalled(stall.start, stall.end)
+        self._on_event(replace(stall, client_stalled=stalled))
 
     async def _exchange(self, connection: FramedConnection, until: float) -> None:
         """Send requests and record answers until the end."""

@@ -134,8 +134,9 @@ class Peer:
             address,
             context.timeouts,
             ECHO_PERIODS * period,
-            self._on_stall,
-            self.round_trips.add,
+            context.stalls,
+            self._events.append,
+            on_round_trip=self.round_trips.add,
             on_welcome=self._on_welcome,
         )
         self.outage_tracker = OutageTracker(
@@ -386,9 +387,3 @@ class Peer:
 
     def _on_welcome(self, welcome: Welcome) -> None:
         self.identity.record(instance_of(welcome), time.monotonic())
-
-    def _on_stall(self, event: ProbeEvent) -> None:
-        if isinstance(event, ConnectionStall):
-            stalled = self._context.stalls.stalled(event.start, event.end)
-            event = replace(event, client_stalled=stalled)
-        self._events.append(event)

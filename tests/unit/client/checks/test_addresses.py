@@ -58,15 +58,15 @@ CHECK = AddressCheck(_measure, _judge, frozenset({"close"}))
 async def test_address_without_a_required_feature_is_not_measured(
     answers: tuple[IdentityAnswer, ...], expected: Judgement, *, in_turn: bool
 ) -> None:
-    """An older server is no fault: skipped alone, a remark beside another."""
+    """An older server is no fault: it is skipped alone, and a note beside another."""
     context = CheckContext(Target("x", 1), socket.AF_INET, "", Timeouts(1, 1, 1))
     context.measured[IdentityResult] = IdentityResult(answers, "")
     check = AddressCheck(_measure, _judge, CHECK.requires, in_turn=in_turn)
     assert check.judge(await check.measure(context)) == expected
 
 
-def test_finish_has_the_last_word_where_something_was_measured() -> None:
-    """What a check makes of all addresses together replaces the merged judgement."""
+def test_finish_replaces_the_merged_judgement_after_a_measurement() -> None:
+    """A check may judge all addresses together."""
     check = AddressCheck(_measure, _judge, finish=lambda *_: GOOD)
     assert check.judge(AddressResults(("a", "b"), CheckOptions())) == GOOD
     unsupported = AddressResults((), CheckOptions(), (OLD.address,))
@@ -83,13 +83,13 @@ def test_finish_has_the_last_word_where_something_was_measured() -> None:
         ((BROKEN, GOOD), None, (), "good"),
     ],
 )
-def test_address_that_is_skipped_is_a_remark_beside_one_that_is_judged(
+def test_skipped_address_is_a_note_beside_a_judged_one(
     judgements: tuple[Judgement, ...],
     skipped: str | None,
     remarks: tuple[str, ...],
     summary: str,
 ) -> None:
-    """Unless it was asked for and nothing is proven: then the whole proves nothing."""
+    """If nothing else is proven, the skip decides the result."""
     check = AddressCheck(_measure_none, lambda judgement, _: judgement)
     merged = check.judge(AddressResults(judgements, CheckOptions()))
     assert (merged.skipped, merged.remarks, merged.summary) == (

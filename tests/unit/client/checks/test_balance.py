@@ -23,7 +23,7 @@ VIP = Address(socket.AF_INET, "192.0.2.1", 12345)
 def answers(
     count: int, name: str, service: str = "netduet"
 ) -> tuple[BalanceTrial, ...]:
-    """Return so many connections that one instance answered."""
+    """Return this number of connections answered by one instance."""
     return count * (
         BalanceTrial(
             ConnectionOutcome.ANSWERED, f"id of {name}", name, service, "netduet 1"
@@ -32,7 +32,7 @@ def answers(
 
 
 def failed(count: int, came: ConnectionOutcome) -> tuple[BalanceTrial, ...]:
-    """Return so many connections that failed in one way."""
+    """Return this number of connections that failed in one way."""
     return count * (BalanceTrial(came, start=1.0, end=6.0),)
 
 
@@ -152,8 +152,8 @@ def test_dead_backend_is_no_sudden_outage() -> None:
         strict = [number % dead == dead - 1 for number in range(60)]
         draws = [[chance.random() < 1 / dead for _ in strict] for _ in range(300)]
         for fails in (strict, *draws):
-            cycle_ = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
-            trials = tuple(cycle_[0][0] if bad else cycle_[1][0] for bad in fails)
+            turn = failed(1, ConnectionOutcome.REFUSED), answers(1, "a")
+            trials = tuple(turn[0][0] if bad else turn[1][0] for bad in fails)
             judgement = judge(BalanceResult((AddressTrials(VIP, trials),)))
             assert "balance.stopped_responding" not in {
                 f.failure for f in judgement.findings

@@ -54,9 +54,7 @@ def test_older_names_are_free_and_lead_to_the_present_one() -> None:
     assert current_name("no.such") == "no.such"
 
 
-@pytest.mark.parametrize(
-    "failure", CATALOGUE.values(), ids=lambda failure_: failure_.name
-)
+@pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda known: known.name)
 def test_failure_class_is_complete(failure: Failure) -> None:
     """Each class has a location, a meaning as a sentence, causes and next steps."""
     assert failure.where in Location

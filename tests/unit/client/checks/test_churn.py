@@ -40,7 +40,7 @@ GAP = 0.02
 
 
 def served(number: int = 0, lost: int = 0, theirs: int | None = None) -> Attempt:
-    """Return a connection that a netduet welcomed, after so many SYNs were lost."""
+    """Return a welcomed connection, after this number of lost SYNs."""
     at, took = number * GAP, 0.0005 + lost
     return Attempt(
         AttemptOutcome.SERVED,
@@ -90,16 +90,18 @@ def held(
     )
 
 
-def churn_result(run_: PacedRun, **fields: object) -> ChurnResult:
-    """Return a place, nothing else being wrong but what is told."""
-    good = ChurnResult(THERE, run_, held(), WITNESS, PORTS)
+def churn_result(paced: PacedRun, **fields: object) -> ChurnResult:
+    """Return the result of an address, healthy except for these fields."""
+    good = ChurnResult(THERE, paced, held(), WITNESS, PORTS)
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
-def judged(run_: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
+def judged(paced: PacedRun, max_loss: float = 0.02, **fields: object) -> Judgement:
     """Judge the only place."""
     return CHECK.judge(
-        AddressResults((churn_result(run_, **fields),), CheckOptions(max_loss=max_loss))
+        AddressResults(
+            (churn_result(paced, **fields),), CheckOptions(max_loss=max_loss)
+        )
     )
 
 
@@ -250,7 +252,7 @@ def bucket(
     timeout: float = 2.3,
     refused: bool = False,
 ) -> PacedRun:
-    """Return what a bucket of tokens makes of connections; ``told``: by resets."""
+    """Return connections through a token bucket; ``refused``: by resets."""
     waiting = [(number * gap, number, 0) for number in range(count)]
     tries: dict[int, Attempt] = {}
     tokens, before = float(burst), 0.0

@@ -85,19 +85,19 @@ GOOD: dict[CloseMethod, dict[str, object]] = {
 
 
 def end(method: CloseMethod, **fields: object) -> CloseTrial:
-    """Return an end that arrived as what it is, its fields changed as told."""
+    """Return a close that arrived unchanged, with changed fields."""
     known: dict[str, object] = {"handshake": WELCOMED, "wait": WAITED}
     return CloseTrial(method, **(known | GOOD[method] | fields))  # type: ignore[arg-type]
 
 
 def judged(**changed: dict[str, object]) -> Judgement:
-    """Judge all ends of an address, those that are named changed as told."""
+    """Judge all closes of an address, with changed fields for those named."""
     ends = tuple(end(method, **changed.get(method.value, {})) for method in CloseMethod)
     return CHECK.judge(AddressResults((CloseResult(THERE, ends),), CheckOptions()))
 
 
 def found(method: CloseMethod, **fields: object) -> Finding:
-    """Return the only finding when one end is changed as told."""
+    """Return the only finding about one close with changed fields."""
     [finding] = judged(**{method.value: fields}).findings
     return finding
 

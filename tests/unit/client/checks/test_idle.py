@@ -66,7 +66,7 @@ def view(**fields: int) -> TcpInfo:
 def held(
     rung: float, waker: Side, keepalive: int | None = None, /, **fields: object
 ) -> HeldConnection:
-    """Return a connection that nobody answered on, its fields changed as told."""
+    """Return a held connection without an answer, with changed fields."""
     known: dict[str, object] = {
         "plan": HoldPlan(rung, waker, keepalive),
         "handshake": WELCOMED,
@@ -91,7 +91,7 @@ def judged(*connections: HeldConnection, **fields: object) -> Judgement:
 
 
 def found(*connections: HeldConnection) -> Finding:
-    """Return the only finding about connections of 8 s, beside those of 2 s that live."""
+    """Return the only finding about 8 s connections beside surviving 2 s ones."""
     [finding] = judged(*lived(2), *connections).findings
     return finding
 

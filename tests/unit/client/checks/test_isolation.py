@@ -54,7 +54,7 @@ def judged(
 
 
 def weighed(judgement: Judgement, stalled: float) -> CheckResult:
-    """Return the result for a client that did not run for so many seconds."""
+    """Return the result for a client that did not run for these seconds."""
     return result("isolation", "?", judgement, 5.0, lambda *_: stalled)
 
 

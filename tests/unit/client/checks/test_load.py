@@ -48,7 +48,7 @@ def senders(
 def flow(
     direction: Direction, megabits: float = 100.0, **fields: object
 ) -> TransferFlow:
-    """Return a steady transfer of ten seconds, its fields changed as told."""
+    """Return a steady transfer of ten seconds, with changed fields."""
     start = BEGIN[direction]
     step = int(megabits * 1e6 / 8 / 10)
     points = tuple((start + 3 + at / 10, at * step) for at in range(71))
@@ -65,11 +65,13 @@ def echoes(start: float, latency: float, late: float = 0.0) -> tuple[EchoTiming,
 
 
 def phase(
-    flow_: TransferFlow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
+    transfer: TransferFlow, latency: float = 0.001, late: float = 0.0, cpu: float = 0
 ) -> Phase:
     """Return the time of one transfer."""
-    asked = echoes(flow_.start, latency, late)
-    return Phase(flow_.direction.value, flow_.start, flow_.end, (flow_,), asked, cpu)
+    asked = echoes(transfer.start, latency, late)
+    return Phase(
+        transfer.direction.value, transfer.start, transfer.end, (transfer,), asked, cpu
+    )
 
 
 IDLE = Phase("idle", 0, 10, (), echoes(0, 0.0004))
@@ -146,7 +148,7 @@ def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flow_", "cpu", "whose"),
+    ("transfer", "cpu", "whose"),
     [
         (flow(UP), 0.1, "network"),
         (flow(UP), 0.95, "client"),
@@ -162,11 +164,11 @@ def test_rtt_rise_without_echo_delay_is_no_queue() -> None:
     ],
 )
 def test_limiting_part_comes_from_tcp_info(
-    flow_: TransferFlow, cpu: float, whose: str
+    transfer: TransferFlow, cpu: float, whose: str
 ) -> None:
     """Data that waits for a program is not the network's fault."""
-    assert limiting_part(phase(flow_, cpu=cpu), flow_) == whose
-    judgement = judged(phase(flow_, cpu=cpu))
+    assert limiting_part(phase(transfer, cpu=cpu), transfer) == whose
+    judgement = judged(phase(transfer, cpu=cpu))
     assert bool([s for s in judgement.remarks if "which may carry more" in s]) == (
         whose in {"client", "server"}
     )
@@ -241,8 +243,8 @@ def test_altered_bytes_and_cut_connection_fail() -> None:
 def test_exhausted_transfer_rates_its_whole_time() -> None:
     """A reader that wakes late gets all data at once, which is no rate."""
     burst = ((13.0, 0), (13.001, 12_500_000))
-    flow_ = flow(UP, arrivals=burst, total=12_500_000)
-    assert flow_.rate == pytest.approx(1e7)
+    transfer = flow(UP, arrivals=burst, total=12_500_000)
+    assert transfer.rate == pytest.approx(1e7)
     spent = flow(UP, exhausted=True, total=25_000_000)
     assert spent.rate == pytest.approx(2e7)
     [finding] = judged(phase(spent), min_rate=50e6).findings

@@ -28,7 +28,7 @@ OURS = tcp_info(rtt=250)
 
 
 def way(**fields: object) -> PathResult:
-    """Return a way about which both ends agree, its fields changed as told."""
+    """Return a path about which both ends agree, with changed fields."""
     known: dict[str, object] = {
         "address": THERE,
         "handshake": Handshake(welcome=make_welcome()),
@@ -48,7 +48,7 @@ def seen_as(address: str, port: int) -> Handshake:
 
 
 def answered_from(address: str) -> Handshake:
-    """Return an opening whose server says that it is this."""
+    """Return an opening whose server has this identity."""
     return Handshake(welcome=make_welcome(local={"address": address, "port": 12345}))
 
 

@@ -61,7 +61,7 @@ def context() -> CheckContext:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Return what runs a battery of these checks; it returns the battery and what was told."""
+    """Return a function that runs checks; it returns the runner and the results."""
 
     async def run_(*checks: Check[Any]) -> tuple[CheckRunner, list[CheckResult]]:
         monkeypatch.setattr(runner, "CHECKS", checks)
@@ -343,8 +343,8 @@ async def test_only_heavy_checks_run_one_at_a_time(
 def test_checks_require_only_earlier_ones() -> None:
     """Requirements come first in the list, and names are unique."""
     before: list[str] = []
-    for check_ in CHECKS:
-        assert set(check_.needs) <= set(before)
-        assert check_.question.endswith("?")
-        before.append(check_.name)
+    for declared in CHECKS:
+        assert set(declared.needs) <= set(before)
+        assert declared.question.endswith("?")
+        before.append(declared.name)
     assert len(set(before)) == len(CHECKS)

@@ -39,7 +39,7 @@ STALLED, PASSED = TrialOutcome.STALLED, TrialOutcome.PASSED
 def whole(
     direction: Direction, outcome: TrialOutcome = PASSED, **fields: object
 ) -> SizeTrial:
-    """Return the trial of a full packet, its fields changed as told."""
+    """Return the trial of a full packet, with changed fields."""
     return trial(TrialPlan(direction), 1448, outcome, **fields)
 
 
@@ -93,7 +93,7 @@ def judge(*results: SizeResult) -> Judgement:
 def judged(
     up: tuple[SizeTrial, ...] | None = None, down: tuple[SizeTrial, ...] | None = None
 ) -> Judgement:
-    """Judge the only course; a direction that is not told is without fault."""
+    """Judge the trials of an address; a missing direction is healthy."""
     return judge(SizeResult(THERE, up or well(UP), down or well(DOWN)))
 
 

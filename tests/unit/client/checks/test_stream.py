@@ -49,7 +49,7 @@ BLOCKED = replace(GOOD, datagrams=DatagramObservations(answered=False))
 def judged(
     observations: Observations = GOOD, max_outage: float = 0.5, **fields: Any
 ) -> Judgement:
-    """Judge a place, its fields changed as told."""
+    """Judge the observations of an address, with changed fields."""
     return CHECK.judge(
         AddressResults(
             (replace(observations, **fields),), CheckOptions(max_outage=max_outage)

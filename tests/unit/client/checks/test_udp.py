@@ -42,7 +42,7 @@ def tally(**fields: int | None) -> CountAnswer:
 
 
 def burst(**fields: object) -> Burst:
-    """Return a burst that nothing befell, its fields changed as told."""
+    """Return a burst without loss, with changed fields."""
     good = Burst(
         300, 300, answered=300, server_count=tally(), send_seconds=0.6, start=2, end=3
     )
@@ -66,13 +66,13 @@ DOWN_GONE = trial(DatagramFlow(19, 0, 19, 19))
 
 
 def sizes(**fields: object) -> UdpSizes:
-    """Return sizes that all pass, changed as told."""
+    """Return sizes that all pass, with changes."""
     good = UdpSizes(28, 1500, 1500, passing(), fragments=passing(4000))
     return dataclasses.replace(good, **fields)  # type: ignore[arg-type]
 
 
 def exchange(**fields: object) -> UdpResult:
-    """Return an exchange that nothing befell, its fields changed as told."""
+    """Return a healthy exchange, with changed fields."""
     good = UdpResult(
         THERE, make_welcome(), OPENED, burst(), make_welcome().boot_id, sizes()
     )

@@ -42,7 +42,7 @@ async def opened(
 
 
 def says(data: bytes) -> Script:
-    """Return a far end that reads the opening, says this, and waits."""
+    """Return a server that reads the opening, sends this, and waits."""
 
     def script(accepted: AcceptedConnection) -> None:
         accepted.read_opening()
@@ -53,7 +53,7 @@ def says(data: bytes) -> Script:
 
 
 def ended(connection: FramedConnection) -> bool:
-    """Tell whether the far end's end of stream has been read."""
+    """Return whether the server's FIN has been read."""
     return connection.wire.state is State.CLOSED
 
 

@@ -63,7 +63,7 @@ async def test_answer_to_another_question_is_skipped() -> None:
 
 
 def asked_then(then: Callable[[AcceptedConnection], object]) -> Script:
-    """Return a far end that welcomes, reads one question, and does this."""
+    """Return a server that welcomes, reads one question, and does this."""
 
     def script(accepted: AcceptedConnection) -> None:
         accepted.send_welcome()

@@ -12,7 +12,7 @@ from netduet.client.outages.keepalive_probe import StallDetector
 def closures(
     pattern: str, *, finish: bool = True
 ) -> tuple[list[ProbeEvent], ConnectFailureTracker]:
-    """Return what is told of ticks each 0.1 s: ``+`` works, ``-`` not, ``?`` is void."""
+    """Return the events of 0.1 s ticks: ``+`` works, ``-`` fails, ``?`` is void."""
     events: list[ProbeEvent] = []
     found = ConnectFailureTracker(events.append)
     for at, outcome in enumerate(pattern):

@@ -58,7 +58,7 @@ class SimulatedNetwork:
         self.events += tracker.settle(self.now)
 
     def ticks(self, count: int, **how: bool) -> None:
-        """Let so many periods pass."""
+        """Advance by this number of periods."""
         for _ in range(count):
             self.tick(**how)
 

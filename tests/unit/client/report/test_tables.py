@@ -90,17 +90,17 @@ def test_class_of_another_check_keeps_its_whole_name() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     """Long names are cut, and columns that do not fit follow below."""
-    lines_ = [plain(line) for line in tables([APP, DB, GONE, LONG], width)]
-    assert max(map(len, lines_)) <= width
+    rows = [plain(line) for line in tables([APP, DB, GONE, LONG], width)]
+    assert max(map(len, rows)) <= width
     for check in ("name", "reach", "udp", "isolation"):
-        assert any(check in line for line in lines_)
-    assert any("long." in line and "…" in line for line in lines_) or width == 200
+        assert any(check in line for line in rows)
+    assert any("long." in line and "…" in line for line in rows) or width == 200
 
 
 def test_further_columns_repeat_the_targets() -> None:
     """Each block of columns starts with the targets."""
-    lines_ = lines(APP, GONE, DB, width=40)
-    assert [line.split()[0] for line in lines_ if line][:8] == [
+    rows = lines(APP, GONE, DB, width=40)
+    assert [line.split()[0] for line in rows if line][:8] == [
         *("name", "app:80", "gone:1", "db:5432"),
         *("udp", "app:80", "gone:1", "db:5432"),
     ]

@@ -107,12 +107,12 @@ def test_verdict_names_the_clients_node_if_known(
     results: tuple[CheckResult, ...],
 ) -> None:
     """A verdict holds for the node that it was measured from."""
-    verdict_ = conclude("server:80", results)
-    asked = replace(verdict_, asked_by="web-2 on node-1 in eu-1b")
+    unnamed = conclude("server:80", results)
+    asked = replace(unnamed, asked_by="web-2 on node-1 in eu-1b")
     lines = [plain(line) for line in text.verdict(asked)]
     assert "  run from       web-2 on node-1 in eu-1b" in lines
     lines.remove("  run from       web-2 on node-1 in eu-1b")
-    assert lines == [plain(line) for line in text.verdict(verdict_)]
+    assert lines == [plain(line) for line in text.verdict(unnamed)]
 
 
 def test_proven_location_overrides_that_of_the_class() -> None:
@@ -220,9 +220,7 @@ def test_outcome_has_its_style() -> None:
     assert [style for style, text in line if "FAIL" in text] == ["FAIL"]
 
 
-@pytest.mark.parametrize(
-    "failure", CATALOGUE.values(), ids=lambda failure_: failure_.name
-)
+@pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda known: known.name)
 def test_explanation_is_complete_and_fits_a_terminal(failure: Failure) -> None:
     """Each class has its meaning, causes and next steps within the width."""
     lines = [plain(line) for line in text.explanation(failure)]

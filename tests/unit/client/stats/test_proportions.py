@@ -10,7 +10,7 @@ from netduet.client.stats.proportions import lower_bound, p_by_chance, upper_bou
 
 
 def binomial(count: int, of: int, share: float) -> float:
-    """Return the chance of exactly so many."""
+    """Return the probability of exactly this count."""
     return math.comb(of, count) * share**count * (1 - share) ** (of - count)
 
 

@@ -185,7 +185,7 @@ def test_peer_is_named_with_its_instance() -> None:
 
 
 def look(*outages: Outage) -> list[str]:
-    """Return the lines of one look, in which each of so many peers had an outage."""
+    """Return the lines of one update in which each of many peers had an outage."""
     rows = [
         (f"peer-{n}", OutageEnded(n, outage))
         for n, outage in enumerate(outages, start=1)

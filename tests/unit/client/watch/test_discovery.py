@@ -18,7 +18,7 @@ from netduet.client.watch.discovery import (
 
 
 def addresses(count: int, first: int = 0) -> list[Address]:
-    """Return so many addresses of a network."""
+    """Return this number of addresses of a network."""
     return [
         Address(socket.AF_INET, f"10.0.{number // 256}.{number % 256}", 12345)
         for number in range(first, first + count)

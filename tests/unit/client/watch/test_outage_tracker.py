@@ -63,7 +63,7 @@ def silent(start: float = 100.0, now: float = 101.0) -> ProbeState:
 def happened(
     *events: ProbeEvent, signs: ProbeState | None = None
 ) -> list[OutageNotice]:
-    """Return what is told when signs are there from 100 to 102, and events after them."""
+    """Return the notices for a state from 100 to 102, and events after it."""
     watched = episodes()
     notices: list[OutageNotice] = []
     now = 100.5
@@ -88,7 +88,7 @@ def lost(*events: ProbeEvent) -> ProbeTotals:
 
 
 def over(notices: list[OutageNotice]) -> list[Outage]:
-    """Return what is told to be over."""
+    """Return the outages that ended."""
     return [notice.outage for notice in notices if isinstance(notice, OutageEnded)]
 
 
@@ -309,10 +309,10 @@ def test_outage_ends_while_the_old_connection_backs_off() -> None:
     still = ProbeState(stall=replace(late, end=121.0 + LATER))
     notices += watched.update(121.0 + LATER, still, [], lacking)
     assert [type(notice) for notice in notices] == [OutageStarted, OutageEnded]
-    (outage_,) = over(notices)
-    assert outage_.seconds == pytest.approx(20.0)
+    (ended,) = over(notices)
+    assert ended.seconds == pytest.approx(20.0)
     assert "the existing connection has not recovered yet" in [
-        text for _, text in outage_.evidence
+        text for _, text in ended.evidence
     ]
     notices = watched.update(
         130.0, ProbeState(stall=replace(late, end=130.0)), [], lacking
@@ -423,9 +423,9 @@ def test_outage_of_datagrams_alone_has_its_own_class() -> None:
     assert watched.ongoing.failure == "watch.datagrams"
     notices += watched.update(104.5, WELL, [outage], worked)
     notices += watched.update(104.5 + LATER, WELL, [], worked)
-    (outage_,) = over(notices)
-    assert (outage_.failure, outage_.where) == ("watch.datagrams", FORTH)
-    assert "while TCP connections kept working" in outage_.description
+    (ended,) = over(notices)
+    assert (ended.failure, ended.where) == ("watch.datagrams", FORTH)
+    assert "while TCP connections kept working" in ended.description
 
 
 @pytest.mark.parametrize(
@@ -629,8 +629,8 @@ def test_local_send_error_is_located_at_this_end() -> None:
         lost(outage), send_blocked=(TimeSpan(100.0, 102.0),), send_error="ENETUNREACH"
     )
     watched.update(103.0, WELL, [outage], totals)
-    (outage_,) = over(watched.update(103.0 + LATER, WELL, [], totals))
-    assert (outage_.failure, outage_.where, outage_.direction, outage_.proven) == (
+    (ended,) = over(watched.update(103.0 + LATER, WELL, [], totals))
+    assert (ended.failure, ended.where, ended.direction, ended.proven) == (
         *("stream.outage", "client", "client"),
         True,
     )
@@ -679,8 +679,8 @@ def test_starved_end_is_named() -> None:
         (replace(out(FORTH), receiver_stalled=1.5), "the server"),
         (replace(out(BACK), sender_stalled=1.5), "the server"),
     ):
-        (outage_,) = over(happened(outage, signs=silent()))
-        assert f"{end} itself was not running" in outage_.description
+        (ended,) = over(happened(outage, signs=silent()))
+        assert f"{end} itself was not running" in ended.description
 
 
 def test_outage_has_the_error_of_new_connections() -> None:

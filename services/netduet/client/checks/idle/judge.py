@@ -37,6 +37,9 @@ _FAILED_OUTCOMES: Final = {
 }
 """Ways to die, the most conclusive first: failure class, and verb for the description."""
 
+_EARLY_SHARE: Final = 0.9
+"""Share of a rung before which an end was not caused by the wake-up."""
+
 
 def judge(result: IdleResult, _: CheckOptions) -> Judgement:
     """Find the idle time from which connections die, how, and whose timer it may be."""
@@ -96,67 +99,50 @@ def _split_by_keepalive(
 
 
 def _rungs_by_outcome(
-    held: Iterable[HeldConnection],
+    connections: Iterable[HeldConnection],
 ) -> tuple[list[float], list[float]]:
     """Return the rungs at which all judged connections lived, or one died."""
-    died = {
-        connection.plan.rung
-        for connection in held
-        if connection.outcome in _FAILED_OUTCOMES
-    }
-    lived = {
-        connection.plan.rung
-        for connection in held
-        if connection.outcome is HoldOutcome.ALIVE
-    }
+    outcomes = {(held.plan.rung, held.outcome) for held in connections}
+    died = {rung for rung, outcome in outcomes if outcome in _FAILED_OUTCOMES}
+    lived = {rung for rung, outcome in outcomes if outcome is HoldOutcome.ALIVE}
     return sorted(lived - died), sorted(died)
 
 
 def _finding(
     address: Address,
-    held: tuple[HeldConnection, ...],
+    connections: tuple[HeldConnection, ...],
     with_keepalive: tuple[HeldConnection, ...],
 ) -> Finding:
     """Describe how connections died at the shortest fatal rung, and what helps."""
-    lived, died = _rungs_by_outcome(held)
+    lived, died = _rungs_by_outcome(connections)
     rung = died[0]
     last = max((seconds for seconds in lived if seconds < rung), default=0.0)
     failed = [
-        connection
-        for connection in held
-        if connection.plan.rung == rung and connection.outcome in _FAILED_OUTCOMES
+        held
+        for held in connections
+        if held.plan.rung == rung and held.outcome in _FAILED_OUTCOMES
     ]
-    worst = next(
-        hold_outcome
-        for hold_outcome in _FAILED_OUTCOMES
-        if any(held.outcome is hold_outcome for held in failed)
-    )
+    outcomes = {held.outcome for held in failed}
+    worst = next(outcome for outcome in _FAILED_OUTCOMES if outcome in outcomes)
     failure, verb = _FAILED_OUTCOMES[worst]
     same_rung = [held for held in with_keepalive if held.plan.rung == rung]
     parts = [f"{address}: connections idle for {rung:g} s {verb}"]
     if last:
         parts.append(f"those idle for {last:g} s stay alive")
     saved = _survives_with_keepalive(same_rung)
+    keepalive = same_rung[0].plan.keepalive if same_rung else None
     if saved is not None:
-        outcome_text = "they stay alive" if saved else "they die too"
-        parts.append(
-            f"with keep-alive every {same_rung[0].plan.keepalive} s {outcome_text}"
-        )
+        effect = "they stay alive" if saved else "they die too"
+        parts.append(f"with keep-alive every {keepalive} s {effect}")
     timer, timers = _describe_timer(last, rung, failed)
     figures = _figures(failed, last, rung) | {
-        "keepalive": same_rung[0].plan.keepalive if same_rung else None,
+        "keepalive": keepalive,
         "keepalive_lives": saved,
         "known_timer": timers[0].seconds if timers else None,
     }
     seen = f"{'; '.join(parts)}; {timer}"
-    evidence = tuple(
-        line
-        for held in (
-            *failed,
-            *(held for held in same_rung if held.outcome in _FAILED_OUTCOMES),
-        )
-        for line in _evidence(held)
-    )
+    also_failed = [held for held in same_rung if held.outcome in _FAILED_OUTCOMES]
+    evidence = tuple(line for held in failed + also_failed for line in _evidence(held))
     if not any(held.server.found for held in failed):
         seen += "; the server that held them is no longer reachable"
         return Finding(
@@ -204,10 +190,8 @@ def _describe_timer(
         text = f"the timer is {timer_seconds:.1f} s"
     else:
         timers = known_timers.between(last, rung)
-        below = (
-            f"is between {last:g} s and {rung:g} s" if last else f"is below {rung:g} s"
-        )
-        text = f"the timer {below}"
+        limits = f"between {last:g} s and {rung:g} s" if last else f"below {rung:g} s"
+        text = f"the timer is {limits}"
     owners = known_timers.describe(timers) or "not a well-known timer"
     return f"{text}: {owners}", timers
 
@@ -215,16 +199,11 @@ def _describe_timer(
 def _early_ends(failed: list[HeldConnection]) -> list[float]:
     """Return the idle times of connections that ended before they were used again."""
     early_ends = [held.ended_after for held in failed if held.ended_after is not None]
-    for connection in failed:
-        entry = connection.server.entry
-        early = 0.9 * connection.plan.rung
-        if (
-            connection.outcome is HoldOutcome.SILENT
-            or entry is None
-            or entry.ended is None
-        ):
+    for held in failed:
+        entry = held.server.entry
+        if held.outcome is HoldOutcome.SILENT or entry is None or entry.ended is None:
             continue
-        if entry.duration < early:
+        if entry.duration < _EARLY_SHARE * held.plan.rung:
             early_ends.append(entry.duration)
     return early_ends
 
@@ -254,10 +233,10 @@ def _figures(failed: list[HeldConnection], last: float, rung: float) -> Figures:
 
 def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
     waker = f"woken by {held.plan.waker.phrase}"
-    with_keepalive = "" if held.plan.keepalive is None else ", with keep-alive"
-    prefix = f"{waker} after {held.plan.rung:g} s{with_keepalive}"
+    keepalive = "" if held.plan.keepalive is None else ", with keep-alive"
+    prefix = f"{waker} after {held.plan.rung:g} s{keepalive}"
     if held.ended_after is not None:
-        prefix = f"to be {waker}{with_keepalive}"
+        prefix = f"to be {waker}{keepalive}"
     return [
         (Side.CLIENT, f"{prefix}: {_describe_client_side(held)}"),
         (Side.SERVER, f"same connection: {_describe_server_side(held)}"),
@@ -266,18 +245,14 @@ def _evidence(held: HeldConnection) -> list[tuple[Side, str]]:
 
 def _describe_client_side(held: HeldConnection) -> str:
     if held.ending is not None:
-        when = (
-            ""
-            if held.ended_after is None
-            else f", after {held.ended_after:.1f} s of silence"
-        )
+        idle = held.ended_after
+        when = "" if idle is None else f", after {idle:.1f} s of silence"
         ended = {"eof": "the stream ended", "broken": "the stream ended"}
         return f"{ended.get(held.ending.how, held.ending.detail)}{when}"
     waited = 0.0 if held.wait is None else held.wait.seconds
     if held.plan.waker is Side.SERVER or held.tcp_info is None:
         return f"nothing arrived in {waited:.1f} s"
-    unacked = held.tcp_info.unacked
-    if not unacked:
+    if not held.tcp_info.unacked:
         return f"no response in {waited:.1f} s, although the data was acknowledged"
     return (
         f"no response in {waited:.1f} s, and nothing was acknowledged despite "
@@ -335,26 +310,20 @@ def _judge_server_ends(result: IdleResult) -> list[Finding]:
     ]
     if not ended:
         return []
-    rungs = sorted({held.plan.rung for held in ended})
+    rungs, reason = sorted({held.plan.rung for held in ended}), _server_reason(ended[0])
     seen = (
         f"{result.address}: connections meant to be idle for {_format_rungs(rungs)} "
-        f"were ended by the server itself: {_server_reason(ended[0])}"
+        f"were ended by the server itself: {reason}"
     )
-    return [
-        Finding(
-            "idle.interrupted",
-            seen,
-            ((Side.SERVER, _server_reason(ended[0])),),
-            outcome=Outcome.INCONCLUSIVE,
-        )
-    ]
+    evidence = ((Side.SERVER, reason),)
+    inconclusive = Outcome.INCONCLUSIVE
+    return [Finding("idle.interrupted", seen, evidence, outcome=inconclusive)]
 
 
 def _server_reason(held: HeldConnection) -> str:
-    if held.handshake.refused is not None:
-        return escape(
-            f"{held.handshake.refused.code}: {held.handshake.refused.message}"
-        )
+    refused = held.handshake.refused
+    if refused is not None:
+        return escape(f"{refused.code}: {refused.message}")
     if held.ending is not None and held.ending.how == "error":
         return held.ending.detail
     entry = held.server.entry
@@ -380,10 +349,8 @@ def _remarks(
         if held.plan.rung == died[0]
     }
     for waker, other in ((Side.CLIENT, Side.SERVER), (Side.SERVER, Side.CLIENT)):
-        if (
-            first.get(waker) in _FAILED_OUTCOMES
-            and first.get(other) is HoldOutcome.ALIVE
-        ):
+        died_first = first.get(waker) in _FAILED_OUTCOMES
+        if died_first and first.get(other) is HoldOutcome.ALIVE:
             remarks.append(
                 f"only those woken by {waker.phrase} die; those woken by "
                 f"{other.phrase} stay alive"

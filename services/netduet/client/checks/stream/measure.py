@@ -80,13 +80,6 @@ async def watch(
             events.append(event)
 
     async with StallMonitor() as stalls:
-
-        def on_tcp_event(event: ProbeEvent) -> None:
-            if isinstance(event, ConnectionStall):
-                stalled = stalls.stalled(event.start, event.end)
-                event = replace(event, client_stalled=stalled)
-            on_event(event)
-
         max_connect_seconds = max(
             MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.handshake.seconds
         )
@@ -98,7 +91,7 @@ async def watch(
             on_event,
             max_seconds=min(max_connect_seconds, _MAX_CONNECT_SECONDS),
         )
-        keepalive_probe = KeepaliveProbe(address, timeouts, plan.echo, on_tcp_event)
+        keepalive_probe = KeepaliveProbe(address, timeouts, plan.echo, stalls, on_event)
         datagrams, _, _ = await asyncio.gather(
             _stream_in_thread(answer, plan, on_event)
             if FEATURE in answer.features
