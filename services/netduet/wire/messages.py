@@ -205,7 +205,7 @@ class SourceQuestion(_Request):
 
 
 class HoldQuestion(_Request):
-    """Asks to hold an idle connection; ``speak`` asks for a byte at the end."""
+    """Asks to hold an idle connection; ``speak`` asks for a second answer at the end."""
 
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     speak: bool
