@@ -25,17 +25,17 @@ _SUMMARIES: Final = {
     "serve": """Serve TCP and UDP on one port until SIGTERM.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
-    "check": """Check the network to each TARGET and report what is wrong.
+    "check": """Check the network path to each TARGET and report what is wrong.
 
     Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
     or interrupted.""",
-    "watch": """Watch the network to every address behind each TARGET, until SIGTERM.
+    "watch": """Watch the network path to every address behind each TARGET, until SIGTERM.
 
     Reports each outage when it begins and ends, and a summary at the end. With --json,
     all output is log lines on stderr, and stdout stays empty.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
-    "hello": """Greet any plain-text server and print its reply.
+    "hello": """Send a plain-text greeting to any TCP server and print the reply.
 
     Exit status: 0 reply received, 1 no reply, 2 bad usage or settings, 3 interrupted.""",
     "explain": """Explain a failure class; without CLASS, list all.""",
@@ -151,9 +151,7 @@ def _flagged(command: str) -> Callable[..., int]:
             [word, *_slots(model, _HELLO)],
         )
     if command == "watch":
-        description = (
-            f"What to watch: {_FORMS}; all addresses of a name, also when they change."
-        )
+        description = f"What to watch: {_FORMS}; for a name, all of its addresses, even as they change."
         words = _positional("words", description, "TARGET", many=True)
         fields = set(model.model_fields) - _NOT_WATCHED - {"target", "greeting"}
         return _signed(
@@ -217,7 +215,9 @@ def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator
         default = show(info, info.default)
         description = info.description
         if names[0] != "--" + field.replace("_", "-"):
-            description = f"{description} Its variable is {model.variable(field)}."
+            description = (
+                f"{description} Environment variable: {model.variable(field)}."
+            )
         described = Parameter(
             name=names,
             help=description,

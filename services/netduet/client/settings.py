@@ -40,7 +40,7 @@ class ClientSettings(Settings):
     """Port for targets that do not name one."""
 
     expect: Literal["open", "blocked"] = "open"
-    """Expectation for targets that do not state one: open must be reachable, blocked must not."""
+    """Expectation for targets that do not state one. open: must be reachable; blocked: must not be."""
 
     expect_service: Annotated[
         str,
@@ -59,25 +59,25 @@ class ClientSettings(Settings):
     """Names of the checks to run; the checks that they depend on run too. Empty runs all."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
-    """Maximum share of packets lost per direction, and of failed short connections, that still passes."""
+    """Maximum share of packets lost in either direction, and of short connections that fail, before a check fails."""
 
     idle_rungs: Durations = ()
-    """Idle times that the check `idle` tries; empty uses those of the profile."""
+    """Idle times that the idle check tries; empty uses those of the profile."""
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Number of instances that must respond behind the name; 0 accepts any number."""
+    """Number of instances behind the name that must respond; 0 accepts any number."""
 
     max_uneven: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 2.0
-    """Maximum connections per instance, as a multiple of the other instances' average."""
+    """Maximum number of connections per instance, as a multiple of the other instances' average."""
 
     min_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 0.0
-    """Minimum rate in each direction for the check `load`, in bit/s: 10M, 2.5Gbit/s; 0 requires none."""
+    """Minimum rate in each direction for the load check, in bit/s: 10M, 2.5Gbit/s; 0 requires none."""
 
     max_outage: Annotated[Duration, Field(ge=0.2, le=HOUR)] = 0.5
-    """Longest outage that still passes; an outage under 200ms cannot be distinguished from packet loss. `watch` reports connection failures only if they last longer."""
+    """Longest outage tolerated; an outage under 200ms cannot be distinguished from packet loss. `watch` reports connection failures only if they last longer than this."""
 
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
-    """Duration of the check `stream`; 0 uses that of the profile: 2 seconds, 20 seconds or an hour."""
+    """Duration of the stream check; 0 uses the profile's: 2 s (quick), 20 s (full) or an hour (soak)."""
 
     resolve_timeout: Seconds = 5.0
     """Timeout for resolving a name."""
@@ -89,27 +89,27 @@ class ClientSettings(Settings):
     """Timeout for a response from a server."""
 
     watch_neighbours: Annotated[int, Field(ge=0, le=1000)] = 8
-    """Maximum addresses to watch per name, chosen consistently by node (or host) name; 0 watches all."""
+    """Maximum number of addresses to watch per name: the same ones every time, chosen by this client's node (or host) name; 0 watches all."""
 
     watch_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
-    """Interval between datagrams of `watch`, in each direction. Every 20th comes with a new connection, every 10th with a request on the existing one. Fewer than 8 missing datagrams in a row count as packet loss, not as an outage."""
+    """Interval between the datagrams that `watch` and the server send to each other. With every 20th, `watch` also opens a new connection; with every 10th, it sends a request on the existing one. Fewer than 8 missing datagrams in a row count as packet loss, not as an outage."""
 
     watch_checks_interval: Annotated[Duration, Field(ge=1, le=24 * HOUR)] = 300.0
     """Interval between the scheduled checks of a peer (identity, balance, a light load), varied by up to a fifth."""
 
     watch_resolve_interval: Annotated[Duration, Field(ge=1, le=HOUR)] = 5.0
-    """Interval between DNS lookups of `watch`; one second during the first minute of an outage."""
+    """Interval between the DNS lookups that `watch` makes; one second during the first minute of an outage."""
 
     watch_history: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Maximum outages and departed peers that `watch` remembers individually; totals include all."""
+    """Maximum number of outages and departed peers that `watch` remembers individually; totals include all."""
 
     admin_host: Annotated[
         str, BeforeValidator(_anything), Field(json_schema_extra={"empty": "*"})
     ] = "127.0.0.1"
-    """Address on which the admin port of `watch` listens; `*` listens on all."""
+    """Address on which `watch`'s admin port listens; `*` listens on all."""
 
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """HTTP port of `watch` for /livez, /readyz, /metrics and /version; 0 disables it."""
+    """HTTP port on which `watch` serves /livez, /readyz, /metrics and /version; 0 disables it."""
 
     node: Annotated[str, Field(max_length=256)] = ""
     """Name of the machine that this client runs on, shown in verdicts and logs; empty shows none."""
@@ -121,7 +121,7 @@ class ClientSettings(Settings):
     """Text that `hello` sends, in UTF-8."""
 
     json_report: Annotated[bool, Field(json_schema_extra={"flag": "--json"})] = False
-    """Print one JSON document instead of text (schema: docs/report.schema.json). `watch` prints nothing and logs every event."""
+    """`check` prints one JSON document instead of text (schema: docs/report.schema.json); `watch` prints nothing and logs every event."""
 
     junit: str = ""
     """File for an additional JUnit report; empty writes none."""
@@ -136,7 +136,7 @@ class ClientSettings(Settings):
     """Minimum level of logged events; logs go to stderr."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
-    """JSON lines or coloured text; auto is text on a terminal only."""
+    """Log format: json (one object per line), console (text, coloured on a terminal), or auto (console on a terminal, otherwise json)."""
 
     log_queue: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
-    """Maximum log lines queued for a slow reader; further lines are dropped and counted."""
+    """Maximum number of log lines queued for a slow reader; further lines are dropped and counted."""

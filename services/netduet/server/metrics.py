@@ -64,7 +64,7 @@ class ServerMetrics(Collector):
         yield _gauge("netduet_connections", "Open connections.", context.admission.open)
         yield _gauge(
             "netduet_connections_limit",
-            "Maximum concurrent connections.",
+            "Maximum number of concurrent connections.",
             context.admission.total,
         )
         yield _gauge(
@@ -103,7 +103,7 @@ class ServerMetrics(Collector):
         yield _gauge("netduet_streams", "Active UDP streams.", len(streams))
         yield _gauge(
             "netduet_streams_limit",
-            "Maximum concurrent UDP streams.",
+            "Maximum number of concurrent UDP streams.",
             streams.max_streams,
         )
         refused = CounterMetricFamily(

@@ -58,21 +58,21 @@ class ServerSettings(Settings):
     """Greeting sent to plain clients, in UTF-8."""
 
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Maximum concurrent connections; lower if the descriptor limit requires it."""
+    """Maximum number of concurrent connections; lower if the descriptor limit requires it."""
 
     max_connections_per_client: Annotated[int | None, Field(ge=1)] = None
-    """Maximum concurrent connections per client address; unset uses max_connections, because clients behind a NAT share one address."""
+    """Maximum number of concurrent connections per client address; unset uses max_connections, because clients behind a NAT share one address."""
 
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 1024
     """Length of the accept queue (listen(2)); limited by the kernel's somaxconn."""
 
     max_streams: Annotated[int, Field(ge=1, le=10_000)] = MAX_STREAMS
-    """Maximum concurrent UDP streams; each check `stream` and each `netduet watch` uses one."""
+    """Maximum number of concurrent UDP streams; each stream check and each `netduet watch` uses one."""
 
     max_streams_per_client: Annotated[int, Field(ge=1, le=10_000)] = (
         MAX_STREAMS_PER_CLIENT
     )
-    """Maximum concurrent UDP streams per client address; clients behind a NAT share one address."""
+    """Maximum number of concurrent UDP streams per client address; clients behind a NAT share one address."""
 
     max_frame_size: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = MIB
     """Maximum payload of a frame."""
@@ -81,7 +81,7 @@ class ServerSettings(Settings):
     """Maximum length of a plain client's text in the log."""
 
     write_buffer: Annotated[Size, Field(ge=KIB, le=64 * MIB)] = 64 * KIB
-    """Maximum unsent bytes per connection; above it, the server stops reading from the peer."""
+    """Maximum number of unsent bytes per connection; above it, the server stops reading from the peer."""
 
     first_byte_timeout: Seconds = 10.0
     """Timeout for a client's first byte."""
@@ -105,13 +105,13 @@ class ServerSettings(Settings):
     """Time a framed client has to close after the server's FIN."""
 
     linger_bytes: Annotated[Size, Field(ge=0, le=GIB)] = 4 * MIB
-    """Maximum bytes read and discarded during linger."""
+    """Maximum number of bytes read and discarded during linger."""
 
     plain_linger: Seconds = 30.0
     """Time a plain client has to finish and close after the greeting."""
 
     plain_linger_bytes: Annotated[Size, Field(ge=0, le=GIB)] = 16 * MIB
-    """Maximum bytes read from a plain client during plain_linger."""
+    """Maximum number of bytes read from a plain client during plain_linger."""
 
     ledger_size: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     """Number of recent framed connections that clients can ask about."""
@@ -126,10 +126,10 @@ class ServerSettings(Settings):
     """Minimum level of logged events."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
-    """JSON lines or coloured text; auto is text on a terminal only."""
+    """Log format: json (one object per line), console (text, coloured on a terminal), or auto (console on a terminal, otherwise json)."""
 
     log_queue: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
-    """Maximum log lines queued for a slow reader; further lines are dropped and counted."""
+    """Maximum number of log lines queued for a slow reader; further lines are dropped and counted."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
