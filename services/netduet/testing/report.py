@@ -102,7 +102,7 @@ class Report(json_report.ReportDocument):
             check_part = self.checks.get(name)
             if check_part is not None and check_part.outcome is Outcome.SKIP:
                 raise InconclusiveError(
-                    f"the check {name} was requested but did not run: "
+                    f"the {name} check was requested but did not run: "
                     f"{check_part.summary}\n\n{self}"
                 )
 
@@ -158,7 +158,7 @@ class Report(json_report.ReportDocument):
             advice = "the client was stopped before it finished: run it again"
         elif self._findings():
             advice = (
-                "an end was not running while it waited, or the cause cannot be "
+                "one end was suspended or starved of CPU while it waited, or the cause cannot be "
                 "determined from this end: run it again with spare CPU, with fewer "
                 "tests in parallel"
             )

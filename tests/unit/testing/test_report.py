@@ -165,12 +165,12 @@ def test_assertion_message_is_the_diagnosis() -> None:
     assert (
         str(caught.value)
         == """\
-FAIL: the connection is refused (reach.refused)
+FAIL: the connection was refused (reach.refused)
   observed       192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
   client         it was tried once
   server         nothing was said
   where          server (the server's end)
-  likely causes  1. the server is not running, or has not started to listen yet
+  likely causes  1. the server is not running, or has not started listening yet
                  2. it listens on another port, or only on 127.0.0.1
                  3. a firewall rejects with a reset (REJECT --reject-with
                     tcp-reset)
@@ -190,10 +190,14 @@ b:1
 @pytest.mark.parametrize(
     ("verdict", "asked", "expected"),
     [
-        (STARVED, (), "INCONCLUSIVE, not PASS: an end was not running"),
+        (
+            STARVED,
+            (),
+            "INCONCLUSIVE, not PASS: one end was suspended or starved of CPU",
+        ),
         (SKIPPED, (), "INCONCLUSIVE, not PASS: a check that others depend on"),
         (STOPPED, (), "INCONCLUSIVE, not PASS: the client was stopped"),
-        (PARTLY, ("idle",), "the check idle was requested but did not run: none are"),
+        (PARTLY, ("idle",), "the idle check was requested but did not run: none are"),
     ],
 )
 def test_inconclusive_report_is_not_ok(

@@ -234,4 +234,5 @@ def _describe_failure(handshake: Handshake) -> str:
         return handshake.detail
     if handshake.closed:
         return "accepted, then closed without a response"
-    return f"accepted, but then: {handshake.detail}"
+    word = "but" if handshake.cause is Cause.TIMEOUT else "then"
+    return f"accepted, {word} {handshake.detail}"

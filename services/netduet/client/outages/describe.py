@@ -76,15 +76,12 @@ def send_blocked(outage: Outage, error: str) -> str:
 
 def starved(outage: Outage) -> str:
     """Describe that an end was not running for most of an outage."""
-    return (
-        f"for {seconds(outage.starved_seconds)} of it {_starved_end(outage)} itself was "
-        "not running, so nothing is proven"
-    )
+    return f"for {seconds(outage.starved_seconds)} of that time {_starved_end(outage)} was suspended or starved of CPU, so this proves nothing about the network"
 
 
 def overflowed() -> str:
     """Describe that an end had no room for what arrived."""
-    return "a receive buffer was full at the time, so nothing is proven"
+    return "a receive buffer was full at the time, so this proves nothing about the network"
 
 
 def rejections(run: ConnectFailureRun) -> str:
@@ -199,7 +196,7 @@ def silent(reason: str) -> str:
     """Describe silence; ``reason`` is why new connections fail, "" if they do not."""
     if reason:
         return f"nothing comes back; new connections: {escape(reason)}"
-    return "nothing comes back over UDP; new connections have not failed so far"
+    return "nothing comes back over UDP; no new connection has failed so far"
 
 
 def connections_fail(run: ConnectFailureRun, existing: str) -> str:
@@ -220,24 +217,21 @@ def held_up(length: float) -> str:
     """Describe silence after which nothing was missing."""
     return (
         f"nothing arrived for {seconds(length)}, but nothing was lost: it was "
-        "delayed, or this client was not running; nothing is proven"
+        "delayed, or this client was suspended or starved of CPU; this proves nothing about the network"
     )
 
 
 def server_paused(length: float, answered: int) -> str:
     """Describe that the server sent nothing, but answered so many new connections."""
-    text = f"the server itself sent no datagrams for {seconds(length)}, as its stream shows"
+    text = f"the server itself sent no datagrams for {seconds(length)}, as the times in its UDP stream show"
     if answered:
-        return (
-            f"{text}, but answered {answered} new connections meanwhile: something on its "
-            "own host blocked outgoing datagrams"
-        )
+        return f"{text}, but answered {answered} new connections in the meantime: something on its own host blocked outgoing datagrams"
     return f"{text}: it was paused, or its own host blocked outgoing packets"
 
 
 def by_chance(events: list[str]) -> str:
     """Describe a reported outage that chance explains."""
-    return f"{' and '.join(events)}: too few to rule out chance, so nothing is proven"
+    return f"{' and '.join(events)}: too few to rule out chance, so this proves nothing"
 
 
 def first_answer(failed: int) -> str:

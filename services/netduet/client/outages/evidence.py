@@ -66,10 +66,7 @@ def blocked_evidence(outage: Outage) -> Evidence:
 def doubt_evidence(outage: Outage, *, starved: bool) -> Evidence:
     """Return why an outage proves nothing about the network; nothing if it does."""
     if starved:
-        text = (
-            f"one of the ends was not running for {outage.starved_seconds:.1f} s of "
-            "it: its own starvation may be the only cause"
-        )
+        text = f"one end was suspended or starved of CPU for {outage.starved_seconds:.1f} s of that time, which alone may explain the outage"
         return ((Side.CLIENT, text),)
     return tuple(
         (
@@ -108,7 +105,7 @@ def stall_evidence(
     evidence = connection_evidence(observations)
     if starved is None:
         return evidence
-    text = f"an end itself was not running for up to {starved:.1f} s of it"
+    text = f"one end was suspended or starved of CPU for up to {starved:.1f} s of that time, which alone may explain it"
     return (*evidence, (Side.CLIENT, text))
 
 
@@ -118,8 +115,7 @@ def effects(outage: Outage) -> Evidence:
     texts = []
     if run is not None:
         texts.append(
-            f"{run.failed} new connections in a row failed: for {describe.bounds(run)} no new work "
-            f"was possible ({escape(run.reason)})"
+            f"{run.failed} new connections in a row failed, for {describe.bounds(run)} ({escape(run.reason)})"
         )
     elif outage.loss_runs:
         texts.append("all or nearly all new connections kept working")
@@ -143,7 +139,7 @@ def _recovery(outage: Outage, stall: ConnectionStall) -> str:
     run = outage.failure_run
     if run is not None and run.ended and stall.end - run.end > _LATER_SECONDS:
         earlier = stall.end - run.end
-        text += f"; new connections worked {earlier:.1f} s before it recovered"
+        text += f"; new connections succeeded again {earlier:.1f} s before it recovered"
     return text
 
 

@@ -13,7 +13,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         "the server stopped before DNS dropped it",
         (
             "A server stopped responding, and only later was its address removed from "
-            "DNS: clients that used the address in between reached nobody."
+            "DNS: clients that used the address in the meantime got no response."
         ),
         Location.SERVER,
         (
@@ -23,7 +23,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "give the server a shutdown delay that is longer than DNS needs to drop it: "
+                "give the server a shutdown delay that is longer than DNS takes to drop it: "
                 "NETDUET_SERVER_SHUTDOWN_DELAY, or a preStop hook"
             ),
             "look at the server's log for server.draining and server.stopped",
@@ -54,7 +54,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         Location.SERVER,
         (
             "the server stopped or crashed, and its host is up",
-            "it is being replaced, and the new server does not listen yet",
+            "it is being replaced, and the new server has not started listening yet",
             "a firewall in between rejects connections, using the server's address",
         ),
         (
@@ -116,7 +116,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a NAT or a balancer remembers the flow, and keeps sending it to a server that "
+                "a NAT or a load balancer remembers the flow, and keeps sending it to a server that "
                 "is gone (conntrack: for as long as the flow lasts)"
             ),
             "one of several paths or links that flows are balanced over is down",
@@ -124,10 +124,10 @@ WATCH: Final[tuple[Failure, ...]] = (
         (
             "find the flow: `conntrack -L -p udp`, and delete it: `conntrack -D`",
             (
-                "whatever updates the balancer's servers should also delete the flows "
+                "whatever updates the load balancer's servers should also delete the flows "
                 "to removed servers"
             ),
-            "let the application open a new socket when responses stop",
+            "have the application open a new socket when responses stop",
         ),
     ),
     Failure(
@@ -146,8 +146,7 @@ WATCH: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "run `netduet check` against the same address: its checks size, load and udp "
-                "distinguish these"
+                "run `netduet check` against the same address: its size, load and udp checks distinguish these"
             ),
         ),
     ),

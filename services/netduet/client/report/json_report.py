@@ -101,7 +101,7 @@ class TargetPart(_Part):
 
 
 class ProbePart(_Part):
-    """The client: its identity and location, and for how many seconds it was not running."""
+    """The client: its identity and location, and for how many seconds it was suspended or starved of CPU."""
 
     instance: str = ""
     """Its host's name: in Kubernetes the pod's, in other containers their id."""

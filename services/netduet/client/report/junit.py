@@ -1,7 +1,7 @@
 """Verdicts as JUnit XML: a suite per target, a case per check.
 
 The format is what CI systems read (testsuites, testsuite, testcase with failure, error
-or skipped). FAIL is a failure; INCONCLUSIVE is an error, because nothing is proven.
+or skipped). FAIL is a failure; INCONCLUSIVE is an error, because it proves nothing.
 """
 
 from __future__ import annotations

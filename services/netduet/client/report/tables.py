@@ -42,9 +42,7 @@ def expectation_table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]
     One line per target, or two on a narrow terminal.
     """
     rows = [compare_expectation(verdict) for verdict in verdicts]
-    descriptions = [
-        f"{row.found} ({row.how})" if row.how else row.found for row in rows
-    ]
+    descriptions = [_found(row) for row in rows]
     expected = max(len(row.expected) for row in rows) + 1
     room = width - len("   expected  found   ✓") - expected
     if room < _MIN_LINE_COLUMNS:
@@ -63,6 +61,13 @@ def expectation_table(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]
             ("", f"{_cut(text, found):<{found}}  "),
             _MARKS[row.holds],
         )
+
+
+def _found(row: ExpectationResult) -> str:
+    found = "unreachable" if row.found == "not reached" else row.found
+    if row.holds is False and row.found == row.expected:
+        return f"{found}, but FAIL ({row.how})"
+    return f"{found} ({row.how})" if row.how else found
 
 
 def _two_line_row(

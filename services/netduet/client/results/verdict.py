@@ -153,13 +153,10 @@ def weigh_starvation(
     length = missed.seconds
     starved = _starved(missed, stalled)
     if starved:
-        text = f"{starved}: its own starvation may be the only cause"
+        text = f"{starved}, which alone may explain this"
         return _starvation_text(finding, Side.CLIENT, text)
     if health is not None and length > 0 and health.lost >= STARVED * length:
-        text = (
-            f"instance {health.who} was not running for {health.lost:.1f} s of its "
-            f"last {health.window:.1f} s: its starvation may be the only cause"
-        )
+        text = f"instance {health.who} was suspended or starved of CPU for {health.lost:.1f} s of its last {health.window:.1f} s, which alone may explain this"
         return _starvation_text(finding, Side.SERVER, text)
     return finding
 
@@ -170,9 +167,7 @@ def _starved(window: TimeSpan, stalled: Callable[[float, float], float]) -> str:
     lost = stalled(window.start, window.end)
     if length <= 0 or lost < STARVED * length:
         return ""
-    return (
-        f"this client was not running for {lost:.1f} s of the {length:.1f} s it waited"
-    )
+    return f"this client was suspended or starved of CPU for {lost:.1f} s of the {length:.1f} s it waited"
 
 
 def _absence_finding(
@@ -182,7 +177,7 @@ def _absence_finding(
     if absence is None or absence.missed_deadline is None:
         return ()
     starved = _starved(absence.missed_deadline, stalled)
-    text = f"{starved}: it may have missed a response"
+    text = f"{starved}, so it may have missed a response"
     return (_starvation_text(absence, Side.CLIENT, text),) if starved else ()
 
 

@@ -113,8 +113,7 @@ class WatchMetrics(Collector):
         yield CounterMetricFamily(
             "netduet_outages_unproven",
             (
-                "Outages that prove nothing about the network, because an end itself "
-                "was not running."
+                "Outages that prove nothing about the network, because one end was suspended or starved of CPU."
             ),
             value=tracker.totals.unproven,
         )
@@ -168,8 +167,7 @@ class WatchMetrics(Collector):
         connections = CounterMetricFamily(
             "netduet_peer_connections",
             (
-                "New connections by result: worked in time, failed, or void because "
-                "this end was not running."
+                "New connections by result: succeeded in time, failed, or void because this end was suspended or starved of CPU."
             ),
             labels=[*_PEER, "result"],
         )

@@ -1,6 +1,6 @@
 """Which instance answers at an address, or that several do behind a balancer. Pure.
 
-Behind a balancer each connection may reach another instance. That is reported once, and
+Behind a load balancer each connection may reach another instance. That is reported once, and
 not on each change; the replacement of an instance by another is reported each time.
 """
 
@@ -15,14 +15,14 @@ BALANCER_SECONDS: Final = 60.0
 each second or so, and an instance is hardly replaced twice a minute."""
 
 CONFIRM_SECONDS: Final = 3.0
-"""Seconds for which a change must last to be reported; behind a balancer it hardly
+"""Seconds for which a change must last to be reported; behind a load balancer it hardly
 does."""
 
 SINGLE_SECONDS: Final = 300.0
 """Seconds for which only one of several instances must answer to be the only one."""
 
 MAX_INSTANCES: Final = 4
-"""Instances behind a balancer that are remembered and reported."""
+"""Instances behind a load balancer that are remembered and reported."""
 
 
 class PeerIdentity:

@@ -109,7 +109,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
             at,
             "FAIL",
             "OUT",
-            f"{peer}: {outage.description}, since {since} (#{notice.number})",
+            f"{peer}: {outage.description} (since {since}, #{notice.number})",
         )
     number = f" (#{notice.number})" if notice.number else ""
     where = outage.where.label
@@ -118,7 +118,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
         return line(at, "FAIL", "OUT", rest)
     when = clock(outage.start + epoch)[11:]
     rest = (
-        f"{peer}: out for {duration(outage.seconds)} since {when}{number}: "
+        f"{peer}: out for {duration(outage.seconds)} from {when}{number}: "
         f"{outage.description} [{outage.failure}; {where}]"
     )
     if not outage.proven:
@@ -131,7 +131,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
 def all_out(peers: int, since: float) -> str:
     """Say that all peers are out, since so many seconds after 1970."""
     when = clock(since)[11:]
-    return f"all {peers} peers are out at the same time, since {when}: {_CLIENT_SIDE}"
+    return f"all {peers} peers are out at the same time (since {when}): {_CLIENT_SIDE}"
 
 
 def duration(seconds: float) -> str:
@@ -173,8 +173,7 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
             (
                 "faint",
                 (
-                    f"  {summary.unproven} more {verb} nothing: an end itself was not running, "
-                    "or chance is not ruled out"
+                    f"  {summary.unproven} more {verb} nothing: one end was suspended or starved of CPU, or chance is not ruled out"
                 ),
             ),
         )
@@ -204,8 +203,8 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
 def _outages(count: int, longest: float) -> str:
     if not count:
         return "no outage"
-    many = "1 outage" if count == 1 else f"{count} outages, the longest"
-    return f"{many} of {duration(longest)}"
+    many = "1 outage of" if count == 1 else f"{count} outages, the longest"
+    return f"{many} {duration(longest)}"
 
 
 def _rows(summary: Summary) -> Iterator[Line]:

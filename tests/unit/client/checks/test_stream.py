@@ -161,7 +161,7 @@ def test_effects_on_connections_are_part_of_the_outage() -> None:
     texts = " ".join(text for _, text in judgement.findings[0].evidence)
     assert "1.40 s to 1.60 s" in texts
     assert "TCP took 1.7 s longer to recover" in texts
-    assert "new connections worked 1.7 s before it recovered" in texts
+    assert "new connections succeeded again 1.7 s before it recovered" in texts
 
 
 def test_connection_broken_in_an_outage_is_part_of_it() -> None:

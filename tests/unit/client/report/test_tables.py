@@ -55,8 +55,8 @@ def lines(*verdicts: Verdict, width: int = 80) -> list[str]:
 def test_table_shows_expected_and_found() -> None:
     """One line per target in aligned columns, with a mark at the end."""
     assert [plain(line) for line in expectation_table([APP, DB], 80)] == [
-        "  app:80  expected open,    found open (udp.loss)    ✗",
-        "  db:5432 expected blocked, found blocked (dropped)  ✓",
+        "  app:80  expected open,    found open, but FAIL (udp.loss)  ✗",
+        "  db:5432 expected blocked, found blocked (dropped)          ✓",
     ]
 
 
@@ -64,7 +64,7 @@ def test_narrow_terminal_uses_two_lines_per_target() -> None:
     """What does not fit beside the target is on a second line."""
     assert [plain(line) for line in expectation_table([APP, DB], 40)] == [
         "  ✗ app:80",
-        "    expected open, found open (udp.loss)",
+        "    expected open, found open, but FAIL…",
         "  ✓ db:5432",
         "    expected blocked, found blocked (dr…",
     ]

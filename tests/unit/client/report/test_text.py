@@ -49,12 +49,12 @@ def test_failure_is_described_from_root_to_next_steps() -> None:
     assert (
         "\n".join(lines)
         == """
-FAIL: the connection is refused (reach.refused)
+FAIL: the connection was refused (reach.refused)
   observed       192.0.2.1:80: ECONNREFUSED: Connection refused, after 0.5 ms
   client         it was tried once
   server         nothing was said
   where          server (the server's end)
-  likely causes  1. the server is not running, or has not started to listen yet
+  likely causes  1. the server is not running, or has not started listening yet
                  2. it listens on another port, or only on 127.0.0.1
                  3. a firewall rejects with a reset (REJECT --reject-with
                     tcp-reset)
@@ -86,7 +86,7 @@ FAIL: the connection is refused (reach.refused)
         (
             [done("reach", REFUSED)],
             True,
-            "FAIL: the connection is refused (reach.refused)",
+            "FAIL: the connection was refused (reach.refused)",
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_proven_location_overrides_that_of_the_class() -> None:
 
 def test_other_findings_follow_the_root() -> None:
     """Other findings are listed with class and location."""
-    partial = Finding("reach.partial", "1 of 2 addresses do not accept")
+    partial = Finding("reach.partial", "1 of 2 addresses does not accept")
     closed = Finding("identity.closed", "it closed")
     lines = verdict(done("reach", partial), done("identity", closed))
     assert lines[-1] == "  also           identity.closed: it closed"

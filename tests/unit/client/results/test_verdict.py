@@ -81,7 +81,7 @@ def test_excuse_is_part_of_the_evidence() -> None:
     assert excuse == (
         Side.CLIENT,
         (
-            "this client was not running for 4.0 s of the 4.0 s it waited: its own starvation may be the only cause"
+            "this client was suspended or starved of CPU for 4.0 s of the 4.0 s it waited, which alone may explain this"
         ),
     )
 
@@ -106,7 +106,7 @@ def test_starved_server_excuses_lateness_too(lost: float, outcome: Outcome) -> N
         LATE, never, ServerHealth(Instance("there", "node-1", "b"), 10.0, lost)
     )
     assert weighed.outcome is outcome
-    excuse = f"instance there on node-1 in b was not running for {lost:.1f} s of its last 10.0 s: its starvation may be the only cause"
+    excuse = f"instance there on node-1 in b was suspended or starved of CPU for {lost:.1f} s of its last 10.0 s, which alone may explain this"
     excused = outcome is INCONCLUSIVE
     assert weighed.evidence == (((Side.SERVER, excuse),) if excused else ())
 

@@ -124,11 +124,11 @@ def test_summary_text() -> None:
     made.findings["balance.unhealthy_backend"] += 1
     lines = [plain(line) for line in text.summary(made.summary(3700.0), 0.0)]
     assert lines[1] == "Watched 2 peers for 1 h 1 min 40 s"
-    assert lines[2] == "  availability 99.975 %, 2 outages, the longest of 1.50 s"
+    assert lines[2] == "  availability 99.975 %, 2 outages, the longest 1.50 s"
     printed = "\n".join(lines)
     assert "2 × stream.outage, on the way to the server" in printed
     assert "1 × balance.unhealthy_backend" in printed
-    assert "a (web): 99.951 %, 2 outages, the longest of 1.50 s" in printed
+    assert "a (web): 99.951 %, 2 outages, the longest 1.50 s" in printed
     assert "b (web): 100.000 %, no outage" in printed
     assert "netduet explain stream.outage" in printed
 
@@ -156,11 +156,11 @@ def test_outage_lines_have_time_peer_length_class_and_location() -> None:
     )
     line = plain(text.outage_line("a", OutageStarted(3, open_outage), 11.0, 0.0))
     assert line == (
-        "1970-01-01 00:00:11Z OUT   a: nothing comes back, since 00:00:10Z (#3)"
+        "1970-01-01 00:00:11Z OUT   a: nothing comes back (since 00:00:10Z, #3)"
     )
     line = plain(text.outage_line("a", OutageEnded(3, make_outage(10, 12)), 14.0, 0.0))
     assert line == (
-        "1970-01-01 00:00:14Z BACK  a: out for 2.00 s since 00:00:10Z (#3): nothing "
+        "1970-01-01 00:00:14Z BACK  a: out for 2.00 s from 00:00:10Z (#3): nothing "
         "arrived [stream.outage; the path to the server]"
     )
     line = plain(text.outage_line("a", OutageEnded(3, open_outage), 14.0, 0.0))
@@ -168,7 +168,7 @@ def test_outage_lines_have_time_peer_length_class_and_location() -> None:
 
 
 def test_peer_is_named_with_its_instance() -> None:
-    """While the instance is unknown, or behind a balancer, it is the name."""
+    """While the instance is unknown, or behind a load balancer, it is the name."""
     instance, who = Instance("a", "node-2", "eu-1b"), Instance("b")
     assert text.peer_name("10.0.0.1:1", "web:1") == "10.0.0.1:1 (web:1)"
     assert text.peer_name("10.0.0.1:1", "10.0.0.1:1") == "10.0.0.1:1"

@@ -205,7 +205,7 @@ def test_outage_at_a_starved_end_is_inconclusive() -> None:
     starved = replace(out(FORTH), sender_stalled=1.5)
     (outage,) = over(happened(starved, signs=silent()))
     assert not outage.proven
-    assert "was not running" in outage.description
+    assert "suspended or starved of CPU" in outage.description
 
 
 @pytest.mark.parametrize("where", [FORTH, BACK])
@@ -602,7 +602,7 @@ def test_new_knowledge_is_reported_once() -> None:
             now, replace(silent(now=now), connect_error=why), [], GOOD
         )
     assert [type(notice) for notice in notices] == [OutageStarted, OutageUpdated]
-    assert "have not failed so far" in notices[0].outage.description
+    assert "no new connection has failed so far" in notices[0].outage.description
     assert notices[1].outage.failure == "watch.refused"
     assert notices[1].outage.seconds == pytest.approx(5.0)
 
@@ -668,7 +668,7 @@ def test_connection_failures_by_chance_are_reported_as_such() -> None:
     assert (outage.failure, outage.proven) == ("stream.new_connections", False)
     assert outage.description == (
         "3 new connections in a row failed (no response in time): "
-        "too few to rule out chance, so nothing is proven"
+        "too few to rule out chance, so this proves nothing"
     )
 
 
@@ -680,7 +680,7 @@ def test_starved_end_is_named() -> None:
         (replace(out(BACK), sender_stalled=1.5), "the server"),
     ):
         (ended,) = over(happened(outage, signs=silent()))
-        assert f"{end} itself was not running" in ended.description
+        assert f"{end} was suspended or starved of CPU" in ended.description
 
 
 def test_outage_has_the_error_of_new_connections() -> None:

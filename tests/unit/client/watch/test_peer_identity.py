@@ -1,4 +1,4 @@
-"""The instance behind a peer: changes are reported, a balancer's are not."""
+"""The instance behind a peer: changes are reported, a load balancer's are not."""
 
 from __future__ import annotations
 

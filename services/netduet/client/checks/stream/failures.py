@@ -19,15 +19,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a firewall, NAT or virtual network loaded new rules, or restarted",
             "a link went down and up again: a loose cable, Wi-Fi roaming",
             (
-                "in one direction only: a link or route that only this direction "
-                "takes, or a queue that overflows"
+                "if only one direction failed: a link or route that only this direction takes is down, or a queue overflows"
             ),
-            "at one end: its own link or route was gone, or its own firewall blocked outgoing packets",
+            "if one end is at fault: its own link or route was gone, or its own firewall blocked outgoing packets",
         ),
         (
             "look for what changed at that time in the logs of the devices in between",
-            "in one direction only: follow that direction's path; the two may differ",
-            "at one end: `ip link`, `ip route` and its firewall's rules (`nft list ruleset`) there",
+            "if only one direction failed: follow that direction's path; the two may differ",
+            "if one end is at fault: check `ip link`, `ip route` and the firewall rules (`nft list ruleset`) there",
             "run again with a longer --stream-time, to see whether and when it happens again",
             "raise --max-outage if the application can tolerate it",
         ),
@@ -38,14 +37,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "no new connection could be made for a while",
         (
             "Existing connections kept working, but for longer than allowed "
-            "(--max-outage) no new connection worked in time."
+            "(--max-outage) no new connection succeeded in time."
         ),
         Location.UNKNOWN,
         (
             "a firewall, NAT or host has no room for more connections (its table is full)",
             "something limits the rate or the number of new connections",
             "the server's accept queue was full, or it was busy",
-            "a balancer removed its last healthy server, and kept existing connections",
+            "a load balancer removed its last healthy server, and kept existing connections",
         ),
         (
             "look for 'table full, dropping packet' in the kernel's log of each router",
@@ -62,7 +61,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a NAT, firewall or balancer lost its connection table: a restart, a failover, "
+                "a NAT, firewall or load balancer lost its connection table: a restart, a failover, "
                 "a flush"
             ),
             "a route changed to a firewall that had not seen the connection start",
@@ -70,14 +69,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             "look for a restart or a failover of devices that track connections",
-            "let redundant firewalls share their connection tables (conntrackd)",
+            "have redundant firewalls share their connection tables (conntrackd)",
             "make the application give up early and reconnect: TCP_USER_TIMEOUT",
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "stream.restarted",
-        "the server restarted, with a gap",
+        "the server restarted and did not respond for a while",
         (
             "The server process that had responded was replaced by another one, and "
             "for longer than allowed (--max-outage) neither of them responded."
@@ -85,7 +84,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.SERVER,
         (
             "the server was restarted, or crashed and was restarted",
-            "a rolling update, or a balancer moved the flow to another instance",
+            "a rolling update, or a load balancer moved the flow to another instance",
         ),
         (
             "look at the server's log for server.draining, server.stopped, server.ready",
@@ -96,7 +95,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.unsent",
         "this client did not send what it should have",
-        "This client sent so few datagrams that nothing is proven about the network.",
+        "This client sent so few datagrams that the result proves nothing about the network.",
         Location.CLIENT,
         (
             "this host is overloaded, or a CPU limit throttles the client",
@@ -106,7 +105,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "give the client more CPU, or try again when the host is idle",
             "look at the error, if one is named: nft list ruleset, ip route",
-            "see the check churn: it names missing ports and file descriptors",
+            "see the churn check: it names missing ports and file descriptors",
         ),
         severity=Severity.PROBE,
     ),

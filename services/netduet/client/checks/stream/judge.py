@@ -52,16 +52,14 @@ def _unsent(observations: Observations, max_outage: float) -> Iterator[Finding]:
         return
     if datagrams.up.sent >= MIN_SENT_SHARE * planned:
         return
-    reason = "because it was not running often enough"
+    reason = "because it was suspended or starved of CPU"
     if datagrams.error:
         reason = f"({datagrams.error})"
     text = (
         f"{observations.address}: this client itself sent only {datagrams.up.sent} of "
         f"{planned} datagrams, {reason}"
     )
-    stalled = (
-        f"was not running for {datagrams.stalled:.1f} s of {observations.seconds:.1f} s"
-    )
+    stalled = f"was suspended or starved of CPU for {datagrams.stalled:.1f} s of {observations.seconds:.1f} s"
     evidence = ((Side.CLIENT, stalled),)
     yield Finding("stream.unsent", text, evidence, outcome=Outcome.INCONCLUSIVE)
 
@@ -77,7 +75,7 @@ def _unconnected(observations: Observations, max_outage: float) -> Iterator[Find
         f"{observations.address}: UDP does not pass, and {connections.void} of {attempted} new "
         "connections failed because of this client itself"
     )
-    reason = "it was not running, or had no file descriptor, port or memory for them"
+    reason = "it was suspended or starved of CPU, or had no file descriptor, port or memory for them"
     evidence = ((Side.CLIENT, reason),)
     yield Finding("stream.unsent", text, evidence, outcome=Outcome.INCONCLUSIVE)
 

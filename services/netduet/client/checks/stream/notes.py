@@ -66,7 +66,7 @@ def _of_kind(
             text = describe.stalled_for(event)
             starved = observations.starved_seconds(event)
             if starved:
-                text += f", and for up to {starved:.2f} s of it an end was not running"
+                text += f", and for up to {starved:.2f} s of that time one end was suspended or starved of CPU"
             if starved >= STARVED_SHARE * event.seconds:
                 reason = "the network need not be the cause"
     if len(events) > 1:

@@ -25,14 +25,16 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
     if outages:
         longest = max(outage.seconds for outage in outages)
         count = len(outages)
-        in_all = "1 outage" if count == 1 else f"{count} outages, the longest"
-        text += f"{in_all} of {describe.seconds(longest)}"
+        in_all = "1 outage of" if count == 1 else f"{count} outages, the longest"
+        text += f"{in_all} {describe.seconds(longest)}"
     elif datagrams.passed:
         text += "no outage"
     else:
         text += "no outage, as far as connections show"
     worked = connections.started - connections.failed
-    return f"{text}; {worked} of {connections.started} new connections worked in time"
+    return (
+        f"{text}; {worked} of {connections.started} new connections succeeded in time"
+    )
 
 
 def losses(observations: Observations) -> Iterator[str]:
@@ -60,8 +62,7 @@ def losses(observations: Observations) -> Iterator[str]:
     if connections.void:
         yield (
             f"{address}: {connections.void} of {connections.started + connections.void} "
-            "new connections failed because of this client itself (it was not running, or "
-            "had no file descriptor, port or memory for them), and are not counted"
+            "new connections failed because of this client itself (it was suspended or starved of CPU, or had no file descriptor, port or memory for them), and are not counted"
         )
     if long_lived.connect_error:
         yield (
