@@ -56,7 +56,7 @@ TCP and UDP are both tried at each address, TCP for `--connect-timeout`, UDP for
 | ICMP: prohibited, port unreachable, host unreachable | rejected, by the sender that the kernel reports; an error from the host itself, or from a router that finds no host, does not prove a firewall, and a note says so |
 | nothing was sent: this host has no route there | no route |
 
-The verdict is INCONCLUSIVE if the name has no address (it may be misspelt, or known only on other networks: use the address), if this client has no route to any other host or was not running while it waited, and if there was time for only one SYN.
+The verdict is INCONCLUSIVE if the name has no address (it may be misspelt, or known only on other networks: use the address), if this client has no route to any other host or was suspended or starved of CPU while it waited, and if there was time for only one SYN.
 A client without a network also sees only silence. Open targets in the same run serve as a control and are checked first; without one, a note asks for one.
 A service other than netduet would not respond to netduet's datagrams, so silence proves less about UDP than about TCP.
 

@@ -121,7 +121,7 @@ async def test_unreachable_min_rate_is_slow(
 
 
 async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
-    """The relay stops after more data than the check `size` sends."""
+    """The relay stops after more data than the size check sends."""
     running = await start_server()
     async with relay(running.port, 1_500_000) as port:
         result, load = await check(port)

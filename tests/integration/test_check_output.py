@@ -189,7 +189,7 @@ def test_terminal_is_coloured_unless_disabled(netduet: NetduetCommand) -> None:
             on_a_terminal(netduet, *check, env={"TERM": "xterm", "NO_COLOR": "1"}),
             on_a_terminal(netduet, *check, "--color", "never", env={"TERM": "xterm"}),
         ):
-            assert "FAIL: the connection is refused" in plain
+            assert "FAIL: the connection was refused" in plain
             assert re.search(r"\x1b\[[0-9;]*m", plain) is None
 
 

@@ -20,7 +20,7 @@ What it is like:
   names       what the name server.test resolves to, and how late
   target      what is checked, if not that name
   also        further targets of the same command, each with what it must say
-  outage      an Outage of outages.py: begins and ends while the check `stream` runs
+  outage      an Outage of outages.py: begins and ends while the stream check runs
   starved     "client" or "server" runs 5 % of the time
   background  another client of the same namespace loads the path meanwhile
   rhythm      for how many seconds it then runs, and for how many it is stopped

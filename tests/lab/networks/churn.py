@@ -145,7 +145,7 @@ NETWORKS: Final = (
     ),
     Network(
         "new-by-count-beside-idle",
-        "16 connections may be open at once, while the check idle ends some",
+        "16 connections may be open at once, while the idle check ends some",
         fails("churn.count_limited", "intermediary"),
         conditions=(new_limited_by_count(16, reset=False),),
         flags=(

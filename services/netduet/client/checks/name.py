@@ -92,9 +92,9 @@ async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
                     search=True,
                     raise_on_no_answer=False,
                 )
-                outcome = f"{len(answer.rrset or ())} records"
+                outcome = _count_records(len(answer.rrset or ()))
             except dns.resolver.NXDOMAIN:
-                outcome = "no such name"
+                outcome = "NXDOMAIN"
             except dns.exception.Timeout:
                 outcome = "no response"
             except dns.exception.DNSException as error:
@@ -179,7 +179,7 @@ def _remarks(name: NameResult) -> list[str]:
             f"{SLOW_SECONDS:g} s or more: " + "; ".join(_describe_queries(tuple(late)))
         )
     answers = {query.answer for query in name.queries}
-    if answers == {"no such name"}:
+    if answers == {"NXDOMAIN"}:
         remarks.append(
             "the name is not in DNS; it comes from /etc/hosts or another source"
         )
@@ -210,6 +210,10 @@ def _describe_queries(queries: tuple[Query, ...]) -> list[str]:
     ]
 
 
+def _count_records(records: int) -> str:
+    return "1 record" if records == 1 else f"{records} records"
+
+
 def _format_milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
@@ -227,7 +231,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "check that the server is running, and under which name: docker ps, "
+                "check that the server is running, and what its name is: docker ps, "
                 "kubectl get svc"
             ),
             "check that both are on the same network: docker network inspect NETWORK",

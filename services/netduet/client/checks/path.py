@@ -213,7 +213,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "there are several servers behind the address, and one of them is broken",
             (
-                "a firewall or balancer limits the number or the rate of a client's "
+                "a firewall or load balancer limits the number or the rate of a client's "
                 "connections"
             ),
             "the network loses many packets, or one of several links is down",

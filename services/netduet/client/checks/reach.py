@@ -88,8 +88,9 @@ def judge(reach: ReachResult) -> Judgement:
     if not accepted:
         finding = _unreachable_finding(failed)
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
+    verb = "does" if len(failed) == 1 else "do"
     seen = (
-        f"{len(failed)} of {len(routed)} addresses do not accept connections: "
+        f"{len(failed)} of {len(routed)} addresses {verb} not accept connections: "
         f"{_join_addresses(failed)}"
     )
     evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in routed)
@@ -181,14 +182,14 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "reach.refused",
-        "the connection is refused",
+        "the connection was refused",
         (
             "The host rejected each connection attempt with a reset: nothing listens "
             "there."
         ),
         Location.SERVER,
         (
-            "the server is not running, or has not started to listen yet",
+            "the server is not running, or has not started listening yet",
             "it listens on another port, or only on 127.0.0.1",
             "a firewall rejects with a reset (REJECT --reject-with tcp-reset)",
         ),

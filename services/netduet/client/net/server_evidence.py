@@ -1,6 +1,6 @@
 """The server's evidence about a connection, requested over a second one.
 
-Behind a balancer a second connection may reach another instance. It is retried, a
+Behind a load balancer a second connection may reach another instance. It is retried, a
 bounded number of times, until the same instance answers, and then at the instance's own
 address.
 """

@@ -1,4 +1,4 @@
-"""Judging connections through a balancer: tables of counts."""
+"""Judging connections through a load balancer: tables of counts."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_allowed_share_is_not_uneven() -> None:
 
 
 def test_random_balancing_is_never_uneven() -> None:
-    """2,000 runs of a fair random balancer are never called uneven."""
+    """2,000 runs of a fair random load balancer are never called uneven."""
     chance = random.Random(5)
     for _ in range(2000):
         names = chance.choices("abc", k=60)
@@ -146,7 +146,7 @@ def test_failures_after_successes_are_no_dead_backend(
 
 
 def test_dead_backend_is_no_sudden_outage() -> None:
-    """Holds for random and strict balancers with one dead backend of 2, 3 or 10."""
+    """Holds for random and strict load balancers with one dead backend of 2, 3 or 10."""
     chance = random.Random(11)
     for dead in (2, 3, 10):
         strict = [number % dead == dead - 1 for number in range(60)]

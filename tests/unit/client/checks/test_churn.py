@@ -344,7 +344,7 @@ def test_random_failures_are_no_rate_limit(share: float) -> None:
 @pytest.mark.parametrize("turn", ["..x", "x..", ".x", ".xx", "....x"])
 @pytest.mark.parametrize("count", [50, 1000])
 def test_dead_backend_in_rotation_is_no_rate_limit(turn: str, count: int) -> None:
-    """A balancer with a dead backend fails every nth connection from the start."""
+    """A load balancer with a dead backend fails every nth connection from the start."""
     tries = [
         failed(AttemptOutcome.REFUSED, n, detail="ECONNREFUSED")
         if turn[n % len(turn)] == "x"

@@ -105,8 +105,7 @@ def found(method: CloseMethod, **fields: object) -> Finding:
 def test_closes_delivered_unchanged_pass() -> None:
     """If every kind of close arrives unchanged, there are no findings and no notes."""
     assert judged() == Judgement(
-        "responses arrive completely after a half-close, immediately and after 2 s; "
-        "FIN and RST are delivered unchanged",
+        "after a half-close, responses sent at once and 2 s later arrive in full; FIN and RST are delivered unchanged",
         figures=dict.fromkeys([method.value for method in CloseMethod], "as it was"),
     )
 
@@ -453,7 +452,7 @@ def test_data_lost_before_half_close_is_left_to_other_checks() -> None:
     )
     assert judgement.skipped == (
         "not judged, because data does not even pass while both ends are open "
-        f"({why}): see the check size"
+        f"({why}): see the size check"
     )
     assert (judgement.findings, judgement.blocks) == ((), True)
     assert judgement.figures["at_once"] is None
@@ -473,7 +472,7 @@ def test_answer_still_retransmitted_is_not_cut() -> None:
     }
     judgement = judged(at_once=part)
     assert judgement.skipped == (
-        "not judged, because the server's kernel keeps retransmitting the response: see the check size"
+        "not judged, because the server's kernel keeps retransmitting the response: see the size check"
     )
     assert judgement.findings == ()
     [finding] = judged(at_once=part | {"server": server_view}).findings
@@ -490,7 +489,7 @@ def test_request_still_retransmitted_is_no_lost_fin() -> None:
         "server": still_open("ESTABLISHED"),
     }
     assert judged(at_once=part).skipped == (
-        "not judged, because this end's kernel keeps retransmitting the request: see the check size"
+        "not judged, because this end's kernel keeps retransmitting the request: see the size check"
     )
     acked = state("FIN_WAIT1", 3, 901)
     assert (

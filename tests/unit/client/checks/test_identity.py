@@ -257,7 +257,7 @@ def test_expected_service_passes() -> None:
     answer = IdentityAnswer(FIRST, opening(welcome=make_welcome()))
     judgement = judge(IdentityResult((answer,), "netduet"))
     assert judgement.summary == (
-        'netduet "netduet", instance here, answered at 192.0.2.1:80 in 3000.0 ms'
+        'netduet-server, service "netduet", instance here, responded at 192.0.2.1:80 in 3000.0 ms'
     )
     assert (judgement.findings, judgement.blocks) == ((), False)
     assert judgement.figures == {

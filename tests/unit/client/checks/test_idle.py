@@ -288,8 +288,8 @@ def test_summary_describes_the_idle_timer() -> None:
     )
     [finding] = judgement.findings
     assert finding.seen == (
-        "192.0.2.2:12345: connections idle for 360 s are reset; those idle for 305 s stay alive; with keep-alive every 60 s they stay alive; the timer is between 305 s and "
-        "360 s: 350 s is the timer of an AWS Network Load Balancer or NAT gateway"
+        "192.0.2.2:12345: connections idle for 360 s are reset; those idle for 305 s stay alive; with keep-alive every 60 s they stay alive; the idle timeout is between 305 s and "
+        "360 s: 350 s is the idle timeout of an AWS Network Load Balancer or NAT gateway"
     )
     assert finding.evidence == (
         (US, "woken by this client after 360 s: ECONNRESET: Connection reset by peer"),
@@ -377,9 +377,13 @@ def test_evidence_has_the_servers_view(server_view: ServerView, line: str) -> No
 def test_time_of_close_is_reported() -> None:
     """A connection that ends during its silence says after how long."""
     finding = found(held(125, THEM, server=CLOSED_THERE))
-    assert finding.seen.endswith("; the timer is 8.0 s: not a well-known timer")
+    assert finding.seen.endswith(
+        "; the idle timeout is 8.0 s: not a well-known timeout"
+    )
     finding = found(held(125, US, ending=EOF, ended_after=60.2, wait=None))
-    assert "the timer is 60.2 s: 60 s is the timer of nginx" in finding.seen
+    assert (
+        "the idle timeout is 60.2 s: 60 s is the idle timeout of nginx" in finding.seen
+    )
     assert finding.evidence[0] == (
         US,
         "to be woken by this client: the stream ended, after 60.2 s of silence",
@@ -395,7 +399,7 @@ def test_time_of_close_is_reported() -> None:
             "with keep-alive every 2 s they die too",
             False,
         ),
-        ([], "those idle for 2 s stay alive; the timer is between", None),
+        ([], "those idle for 2 s stay alive; the idle timeout is between", None),
     ],
 )
 def test_effect_of_keepalive_is_reported(
@@ -438,9 +442,9 @@ def test_surviving_a_longer_silence_is_noted() -> None:
         held(2, US, ending=RESET), held(2, THEM, ending=RESET), *lived(8)
     )
     assert judgement.remarks == (
-        "those idle for 8 s stay alive, so this is not a simple idle timer",
+        "those idle for 8 s stay alive, so this is not a simple idle timeout",
     )
-    assert "the timer is below 2 s" in judgement.findings[0].seen
+    assert "the idle timeout is below 2 s" in judgement.findings[0].seen
 
 
 # What is no middlebox's doing

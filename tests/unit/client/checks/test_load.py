@@ -91,7 +91,7 @@ def test_healthy_path_passes_with_rates_and_latencies() -> None:
     judgement = judged(phase(flow(UP)), phase(flow(DOWN)))
     assert judgement.summary == (
         "192.0.2.2:12345: up 100 Mbit/s, down 100 Mbit/s; "
-        "p99 0.4 ms idle, 1.0 ms during upload, 1.0 ms during download"
+        "p99 latency 0.4 ms idle, 1.0 ms during upload, 1.0 ms during download"
     )
     assert (judgement.findings, judgement.skipped) == ((), None)
     assert judgement.figures["up.bit_s"] == pytest.approx(1e8)
@@ -131,7 +131,9 @@ def test_queue_is_noted_if_kernel_and_echoes_agree(
     judgement = judged(phase(full, 0.18))
     assert [remark for remark in judgement.remarks if words in remark]
     other = UP if direction is DOWN else DOWN
-    assert not [remark for remark in judgement.remarks if f"{other}: p99" in remark]
+    assert not [
+        remark for remark in judgement.remarks if f"{other}: p99 latency" in remark
+    ]
 
 
 def test_latency_unseen_by_kernel_is_no_queue() -> None:

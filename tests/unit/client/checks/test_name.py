@@ -101,7 +101,7 @@ def test_queries_are_evidence() -> None:
 @pytest.mark.parametrize(
     ("measured", "remarks"),
     [
-        (name(seconds=0.5, queries=(Query("A", "1 records", 0.99),)), ()),
+        (name(seconds=0.5, queries=(Query("A", "1 record", 0.99),)), ()),
         (
             name(seconds=2.5),
             (
@@ -111,7 +111,7 @@ def test_queries_are_evidence() -> None:
             ),
         ),
         (
-            name(queries=(Query("A", "1 records", 0.1), Query("AAAA", "late", 1.5))),
+            name(queries=(Query("A", "1 record", 0.1), Query("AAAA", "late", 1.5))),
             (
                 (
                     "1 of 2 individual DNS queries took 1 s or more: "
@@ -120,13 +120,11 @@ def test_queries_are_evidence() -> None:
             ),
         ),
         (
-            name(queries=(Query("A", "no such name", 0.1),) * 2),
+            name(queries=(Query("A", "NXDOMAIN", 0.1),) * 2),
             ("the name is not in DNS; it comes from /etc/hosts or another source",),
         ),
         (
-            name(
-                queries=(Query("A", "no such name", 0.1), Query("A", "1 records", 0.1))
-            ),
+            name(queries=(Query("A", "NXDOMAIN", 0.1), Query("A", "1 record", 0.1))),
             (),
         ),
     ],
@@ -141,7 +139,7 @@ def test_slow_or_unusual_answer_is_noted(
 
 def test_unresolved_name_has_no_notes() -> None:
     """The queries of a failed name are evidence and are not repeated as notes."""
-    queries = (Query("A", "no such name", 3.0),)
+    queries = (Query("A", "NXDOMAIN", 3.0),)
     assert judge(name(Cause.NOT_FOUND, queries=queries)).remarks == ()
 
 

@@ -143,7 +143,7 @@ def test_partial_failure_blocks_nothing() -> None:
     )
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("reach.partial", False)
-    assert finding.seen == "1 of 2 addresses do not accept connections: 192.0.2.2:80"
+    assert finding.seen == "1 of 2 addresses does not accept connections: 192.0.2.2:80"
     assert len(finding.evidence) == 2
     assert judgement.summary == (
         "192.0.2.1:80 accepted in 500.0 ms; no connection to 192.0.2.2:80"

@@ -1,4 +1,4 @@
-"""The server's record of a connection, asked for past balancers and other servers."""
+"""The server's record of a connection, asked for past load balancers and other servers."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ async def test_same_instance_returns_its_record() -> None:
 
 @pytest.mark.parametrize("before", [[other], [plain], [other, plain, other]])
 async def test_other_instances_are_skipped(before: list[Script]) -> None:
-    """Behind a balancer the question is repeated until the same instance answers."""
+    """Behind a load balancer the question is repeated until the same instance answers."""
     async with FakeServer(*before, answers(make_ledger_entry())) as fake:
         server = await server_view(fake.address, make_welcome(), TIMEOUTS)
     assert server.entry == make_ledger_entry()
 
 
 async def test_instance_is_asked_directly_as_last_resort() -> None:
-    """If the balancer never leads there, the instance's own address is asked."""
+    """If the load balancer never leads there, the instance's own address is asked."""
     async with (
         FakeServer(*[other] * TRIES) as fake,
         FakeServer(answers(make_ledger_entry())) as direct,

@@ -14,12 +14,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "Some connections to an address failed, while others were answered.",
         Location.INTERMEDIARY,
         (
-            "the balancer still sends to an address that no longer exists",
+            "the load balancer still sends to an address that no longer exists",
             (
                 "a backend's process is dead or its port closed, and no health check "
                 "notices"
             ),
-            "a firewall lets the balancer reach only some of its backends",
+            "a firewall lets the load balancer reach only some of its backends",
             (
                 "no backend is down: new connections are limited, and other "
                 "connections used up the limit"
@@ -27,11 +27,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "compare the balancer's list of backends with the instances that "
+                "compare the load balancer's list of backends with the instances that "
                 "responded: those only in the list are down (docker ps; kubectl get "
                 "endpoints)"
             ),
-            "give the balancer a health check that opens a connection",
+            "give the load balancer a health check that opens a connection",
             (
                 "wait a minute and run the check again: if the first connections all "
                 "succeed, it is a limit"
@@ -44,11 +44,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "connections succeed at first, then fail",
         (
             "The first of many new connections to an address all got a response; of "
-            "the later ones, far more failed than chance explains."
+            "the later ones, far more failed than chance would explain."
         ),
         Location.UNKNOWN,
         (
-            "a firewall, balancer or flood protection limits new connections",
+            "a firewall, load balancer or flood protection limits new connections",
             "a connection table on the path filled up (nf_conntrack: table full)",
             "the server or one of its backends crashed or was stopped during the check",
         ),
@@ -72,11 +72,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "Some connections were answered by something other than the expected service.",
         Location.SERVER,
         (
-            "an address in the balancer's list now belongs to another program",
+            "an address in the load balancer's list now belongs to another program",
             "two services share a label, selector or name, and are balanced together",
         ),
         (
-            "compare the balancer's list of backends with those that should be in it",
+            "compare the load balancer's list of backends with those that should be in it",
             "--expect-service '*' if several services are meant",
         ),
         aliases=("balance.stranger",),
@@ -86,16 +86,16 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "one backend gets far more than its share",
         (
             "One instance gets more connections than --max-uneven times the average "
-            "of the others, more than chance explains."
+            "of the others, and more than chance would explain."
         ),
         Location.INTERMEDIARY,
         (
-            "the balancer's weights differ, by mistake or on purpose (a canary)",
+            "the load balancer's weights differ, by mistake or on purpose (a canary)",
             "it balances by open connections, and long-lived ones skew the count",
             "it hashes a value that hardly differs between connections",
         ),
         (
-            "check the balancer's weights and its balancing method",
+            "check the load balancer's weights and its balancing method",
             "if it is intended, set --max-uneven to the multiple that is allowed",
             "run the check again while nothing else uses the service",
         ),
@@ -111,13 +111,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.UNKNOWN,
         (
             (
-                "an instance is not running, or the balancer's health check considers "
+                "an instance is not running, or the load balancer's health check considers "
                 "it unhealthy"
             ),
-            "the balancer is sticky: it keeps each client on one instance",
+            "the load balancer is sticky: it keeps each client on one instance",
         ),
         (
-            "count the running instances, and those in the balancer's list",
+            "count the running instances, and those in the load balancer's list",
             "run the check with --profile full: it makes more connections",
         ),
     ),

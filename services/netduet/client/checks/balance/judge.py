@@ -1,4 +1,4 @@
-"""What the counts of a balancer prove. Pure."""
+"""What the counts of a load balancer prove. Pure."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     """
     counts = address_trials.outcomes
     if not counts[ConnectionOutcome.ANSWERED]:
-        return None  # not the balancer's fault: reach and identity report it
+        return None  # not the load balancer's fault: reach and identity report it
     total = len(address_trials.trials)
     failed = {
         outcome: counts[outcome] for outcome in _FAILED_OUTCOMES if counts[outcome]
@@ -238,7 +238,7 @@ def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding |
     if instance_count < 2:  # noqa: PLR2004 - one alone cannot be uneven
         return None
     if any(trial.outcome in _TIMEOUTS for trial in address_trials.trials):
-        return None  # late instances are not counted: the shares are not the balancer's
+        return None  # late instances are not counted: the shares are not the load balancer's
     [(busiest, count)] = counts.most_common(1)
     if lower_bound(count, total, ERROR_PROBABILITY / instance_count) <= max_uneven / (
         instance_count - 1 + max_uneven
@@ -247,7 +247,7 @@ def _judge_shares(address_trials: AddressTrials, max_uneven: float) -> Finding |
     name = next(t.label for t in address_trials.trials if t.boot_id == busiest)
     seen = (
         f"{address_trials.address}: {_describe_shares(address_trials)}: {name} "
-        f"gets more than {max_uneven:g} times the average of the others, more than chance explains"
+        f"gets more than {max_uneven:g} times the average of the others, and more than chance would explain"
     )
     evidence = ((Side.SERVER, "each instance identified itself in its response"),)
     figures: Figures = {"most": count, "of": total, "instances": instance_count}
@@ -295,7 +295,7 @@ def _remarks(
         if trial.outcome is not ConnectionOutcome.ANSWERED and boot_id in known:
             name = known[boot_id].label
             remarks.append(
-                f"{name} responds through the balancer, but not at its own address "
+                f"{name} responds through the load balancer, but not at its own address "
                 f"{own_address}"
             )
     return tuple(remarks)
@@ -313,12 +313,12 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
     if len(all_instances) > 1 and len(single_instance) == count:
         remarks.append(
             f"balancing by DNS: the name has {count} addresses, each with one "
-            "instance (or with a sticky balancer)"
+            "instance (or with a sticky load balancer)"
         )
     elif len(all_instances) > 1:
         remarks += [
             f"{address_trials.address}: all connections reach one instance, although "
-            "the name has others: a sticky balancer, or none"
+            "the name has others: a sticky load balancer, or none"
             for address_trials in single_instance
         ]
     for address_trials in balance.by_address:

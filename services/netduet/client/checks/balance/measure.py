@@ -31,7 +31,7 @@ INTERVAL_SECONDS: Final = {"quick": 0.008, "full": 0.02, "soak": 0.02}
 MAX_ADDRESSES: Final = 4
 """Maximum addresses."""
 MAX_CONCURRENT: Final = 64
-"""Maximum concurrent connections to an address, if there are descriptors for them."""
+"""Maximum number of concurrent connections to an address, if there are descriptors for them."""
 MAX_TIMEOUTS: Final = 30
 """Timeouts after which no more connections are made, because they take long."""
 MAX_DIRECT_TRIALS: Final = 16
@@ -105,7 +105,7 @@ async def _try_instances(
     known.pop("", None)
     if len(known) < 2:  # noqa: PLR2004 - nothing is balanced
         return ()
-    # An address of the name is the balancer's, even if an instance names it as its own.
+    # An address of the name is the load balancer's, even if an instance names it as its own.
     listed = {address_trials.address for address_trials in all_trials}
     timeouts_direct = replace(
         timeouts,

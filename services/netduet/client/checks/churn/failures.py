@@ -30,7 +30,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             "widen the range: sysctl net.ipv4.ip_local_port_range='1024 65535'",
             (
-                "let new connections reuse ports in TIME_WAIT: sysctl "
+                "have new connections reuse ports in TIME_WAIT: sysctl "
                 "net.ipv4.tcp_tw_reuse=1; reuse connections"
             ),
         ),
@@ -67,7 +67,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             "a firewall limits new connections per second (hashlimit, limit, recent)",
-            "a balancer or flood protection limits each client address",
+            "a load balancer or flood protection limits each client address",
             "the server's own host has such a rule",
         ),
         (
@@ -92,7 +92,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             "a firewall limits the connections per address (connlimit, ct count)",
-            "a proxy or balancer limits concurrent connections, in total or per client",
+            "a proxy or load balancer limits concurrent connections, in total or per client",
             "the server's own host has such a rule",
         ),
         (
@@ -114,8 +114,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.syn_lost",
         "connection attempts are lost",
-        "More SYNs or SYN-ACKs were lost than allowed (--max-loss), more than chance "
-        "explains. Each lost SYN delays a connection by a second or more.",
+        "More SYNs or SYN-ACKs were lost than --max-loss allows, and more than chance would explain. Each lost SYN delays a connection by a second or more.",
         Location.INTERMEDIARY,
         (
             "a link on the path is overloaded, or loses packets of all kinds",
@@ -123,11 +122,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "a stateful device on the path has no room for new connections "
                 "(nf_conntrack: table full)"
             ),
-            "one of several links or balancers on the path is broken",
+            "one of several links or load balancers on the path is broken",
         ),
         (
             (
-                "compare with the check udp: if other packets are not lost, look at "
+                "compare with the udp check: if other packets are not lost, look at "
                 "what treats new connections specially: firewalls, flood protection"
             ),
             (
@@ -141,8 +140,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.refused",
         "some connections are refused",
-        "The same address accepts some connections and refuses others with a reset or "
-        "an ICMP error: more than allowed (--max-loss).",
+        "The same address accepts some connections and refuses others, more than --max-loss allows, with a reset or an ICMP error.",
         Location.UNKNOWN,
         (
             "there are several servers behind the address, and one of them is down",
@@ -150,7 +148,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the server was restarted during the check",
         ),
         (
-            "check the health of each server behind the balancer",
+            "check the health of each server behind the load balancer",
             "run the check again: is the share of refused connections the same?",
         ),
     ),
@@ -158,13 +156,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "churn.not_served",
         "some connections are accepted but not served",
         (
-            "Connections were accepted, then closed or left without a response, while "
-            "others to the same address were served: more than allowed (--max-loss)."
+            "More connections than --max-loss allows were accepted, then closed or left without a response, while others to the same address were served."
         ),
         Location.UNKNOWN,
         (
             (
-                "a proxy or balancer accepts connections on behalf of several "
+                "a proxy or load balancer accepts connections on behalf of several "
                 "servers, and one of them is down"
             ),
             "the server is overloaded, or was restarted during the check",
@@ -174,7 +171,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
         ),
         (
-            "check the health of each server behind the balancer",
+            "check the health of each server behind the load balancer",
             "check the server's log: does it contain these connections?",
         ),
         aliases=("churn.unserved",),
@@ -191,7 +188,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             "run the check again on a host that is less busy",
-            "let it open more files: ulimit -n; docker run --ulimit nofile=65536",
+            "allow it to open more files: ulimit -n; docker run --ulimit nofile=65536",
         ),
         severity=Severity.PROBE,
         aliases=("churn.unstarted",),

@@ -79,7 +79,7 @@ def unstarted(result: ChurnResult, counted: ConnectionCounts, started: int) -> F
 def accept_queue(result: ChurnResult, counted: ConnectionCounts) -> Finding | None:
     """Return the finding that the server's listener drops SYNs, if that explains most.
 
-    Only for an instance whose listener was watched: behind a balancer, the drops of one
+    Only for an instance whose listener was watched: behind a load balancer, the drops of one
     say nothing about the others.
     """
     drops = result.witness.drops

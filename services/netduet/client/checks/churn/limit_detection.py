@@ -1,7 +1,7 @@
 """Is it a limit on new connections, or chance? Pure.
 
 A rate limit is a token bucket: a burst passes, and then one connection per token.
-Random loss has neither an initial burst nor regular intervals, and a balancer that
+Random loss has neither an initial burst nor regular intervals, and a load balancer that
 fails every third connection has no initial burst.
 """
 

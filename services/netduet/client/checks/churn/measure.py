@@ -86,7 +86,7 @@ async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnRe
 class _WitnessWatch:
     """A connection that stays open, to ask one instance before and after.
 
-    New connections could reach two instances behind a balancer, or none if new
+    New connections could reach two instances behind a load balancer, or none if new
     connections are what fails.
     """
 

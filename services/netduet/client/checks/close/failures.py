@@ -8,7 +8,7 @@ from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
 _DIRECT: Final = (
-    "connect directly to the server's address, bypassing any proxy or balancer"
+    "connect directly to the server's address, bypassing any proxy or load balancer"
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -22,7 +22,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             "a proxy on the path closes both directions as soon as one has ended",
-            "a NAT or balancer forgets half-closed connections early: IPVS after 60 s",
+            "a NAT or load balancer forgets half-closed connections early: IPVS after 60 s",
         ),
         (
             _DIRECT,
@@ -30,7 +30,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "configure the proxy to support half-closed connections (nginx: "
                 "proxy_half_close on)"
             ),
-            "let the application signal the end in its own protocol instead of by FIN",
+            "have the application signal the end in its own protocol instead of by FIN",
         ),
     ),
     Failure(
@@ -47,7 +47,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             _DIRECT,
-            "update the proxy, or check its timers for half-closed connections",
+            "update the proxy, or check its timeouts for half-closed connections",
         ),
         severity=Severity.DATA,
     ),
@@ -63,7 +63,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "broken hardware or checksum offload changes bytes",
             "a proxy or tunnel alters what it carries",
         ),
-        ("run the check size, which shows where and how much", _DIRECT),
+        ("run the size check, which shows where and how much", _DIRECT),
         severity=Severity.DATA,
     ),
     Failure(

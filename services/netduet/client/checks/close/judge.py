@@ -86,7 +86,7 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     }
     skipped = None
     if reason and not findings:
-        skipped = f"not judged, because {reason}: see the check size"
+        skipped = f"not judged, because {reason}: see the size check"
     return Judgement(
         "" if skipped else _summary(result, faults),
         tuple(findings),
@@ -135,11 +135,8 @@ def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str
     pauses = [
         trial.pause for trial in result.trials if trial.method is CloseMethod.PAUSED
     ]
-    after = "".join(f" and after {pause:g} s" for pause in pauses)
-    return (
-        f"responses arrive completely after a half-close, immediately{after}; FIN and "
-        "RST are delivered unchanged"
-    )
+    after = "".join(f" and {pause:g} s later" for pause in pauses)
+    return f"after a half-close, responses sent at once{after} arrive in full; FIN and RST are delivered unchanged"
 
 
 def _judge_trial(trial: CloseTrial) -> Fault | None:

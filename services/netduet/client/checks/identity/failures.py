@@ -19,7 +19,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the server is frozen: paused, stopped, deadlocked, out of CPU or memory",
             (
-                "a proxy, sidecar or balancer in front accepts connections on behalf "
+                "a proxy, sidecar or load balancer in front accepts connections on behalf "
                 "of a server that is down"
             ),
             "a firewall allows the handshake but drops the data that follows",
@@ -33,7 +33,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "check whether the server is running: docker ps (paused?), its logs, "
                 "its CPU"
             ),
-            "connect directly to the server's address, bypassing any proxy or balancer",
+            "connect directly to the server's address, bypassing any proxy or load balancer",
             "allow more time: --answer-timeout 15s",
             (
                 "capture at both ends (tcpdump tcp port PORT): see which side stops "
@@ -49,7 +49,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a proxy or balancer (docker-proxy, sidecar) accepts connections on "
+                "a proxy or load balancer (docker-proxy, sidecar) accepts connections on "
                 "behalf of a server that is down"
             ),
             (
@@ -74,7 +74,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a proxy or balancer (docker-proxy, sidecar) accepts connections on "
+                "a proxy or load balancer (docker-proxy, sidecar) accepts connections on "
                 "behalf of a server that is down"
             ),
             "the server crashed or was killed while responding",
@@ -101,8 +101,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "check which service the name and port belong to",
             (
-                "run `netduet hello HOST:PORT`: it greets any plain-text server and "
-                "prints the reply"
+                "run `netduet hello HOST:PORT`: it sends a plain-text greeting to any TCP server and prints the reply"
             ),
         ),
         severity=Severity.UNREACHABLE,
@@ -119,13 +118,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.UNKNOWN,
         (
             "the server is netduet's plain-text predecessor, or a similar script",
-            "a balancer sends data of its own first (a PROXY protocol header)",
+            "a load balancer sends data of its own first (a PROXY protocol header)",
             "a proxy or tunnel alters or drops the first bytes",
         ),
         (
             "check which program runs there, and its log: docker ps, docker logs",
-            "disable the PROXY protocol in the balancer: netduet does not support it",
-            "connect directly to the server's address, bypassing any proxy or balancer",
+            "disable the PROXY protocol in the load balancer: netduet does not support it",
+            "connect directly to the server's address, bypassing any proxy or load balancer",
         ),
         severity=Severity.UNREACHABLE,
     ),
@@ -141,7 +140,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             "configure the proxy or tunnel to pass bytes unchanged (TCP mode, binary)",
-            "connect directly to the server's address, bypassing any proxy or balancer",
+            "connect directly to the server's address, bypassing any proxy or load balancer",
         ),
         severity=Severity.DATA,
     ),
@@ -189,9 +188,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the server is shutting down",
         "The server responded that it accepts no new work.",
         Location.SERVER,
-        ("it is being stopped or replaced, and a balancer still sends clients to it",),
         (
-            "try again; if it persists, compare the balancer's targets with the running servers",
+            "it is being stopped or replaced, and a load balancer still sends clients to it",
+        ),
+        (
+            "try again; if it persists, compare the load balancer's targets with the running servers",
         ),
         severity=Severity.UNREACHABLE,
     ),

@@ -80,8 +80,9 @@ def _describe_answer(answer: IdentityAnswer) -> str:
     if welcome is None:
         return f"{answer.address}: no response from a netduet server"
     return (
-        f'netduet "{escape(welcome.service)}", instance {instance_of(welcome)}, '
-        f"answered at {answer.address} in {answer.handshake.seconds * 1000:.1f} ms"
+        f'netduet-server, service "{escape(welcome.service)}", '
+        f"instance {instance_of(welcome)}, "
+        f"responded at {answer.address} in {answer.handshake.seconds * 1000:.1f} ms"
     )
 
 

@@ -7,11 +7,8 @@ from typing import Final
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
-_KEEP_ALIVE: Final = (
-    "enable TCP keep-alive in the application, at an interval well below the timer: "
-    "SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's default of 2 hours is too long"
-)
-_RAISE: Final = "raise the timer of the device in between, if it is yours"
+_KEEP_ALIVE: Final = "enable TCP keep-alive in the application, at an interval well below the idle timeout: SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's default of 2 hours is too long"
+_RAISE: Final = "raise the idle timeout on the device in between, if it is yours"
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -21,15 +18,15 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a balancer, NAT or firewall forgets idle connections, and resets the "
+                "a load balancer, NAT or firewall forgets idle connections, and resets the "
                 "next sender"
             ),
-            "a proxy resets both its sides when its idle timer expires",
+            "a proxy resets both its sides when its idle timeout expires",
         ),
         (
             _KEEP_ALIVE,
             _RAISE,
-            "narrow the timer down with --idle-rungs, to find out whose it is",
+            "narrow the idle timeout down with --idle-rungs, to find out which device it belongs to",
         ),
     ),
     Failure(
@@ -38,12 +35,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "A connection that was idle for a while was closed, but by neither end.",
         Location.INTERMEDIARY,
         (
-            "a proxy or balancer closes both its sides when its idle timer expires",
+            "a proxy or load balancer closes both its sides when its idle timeout expires",
             "a service mesh sidecar does the same",
         ),
         (
             (
-                "let the application itself send data periodically: proxies ignore "
+                "have the application itself send data periodically: proxies ignore "
                 "TCP keep-alive"
             ),
             _RAISE,
@@ -51,8 +48,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "idle.silent",
-        "idle connections die without notice to either end",
-        "After an idle time, data sent on a connection got no response and no reset.",
+        "idle connections are dropped silently",
+        "After an idle period, data sent on a connection got no response and no reset.",
         Location.INTERMEDIARY,
         (
             (
@@ -60,7 +57,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "connections that it does not know"
             ),
             "IPVS (Docker Swarm's virtual addresses) does so after 15 minutes",
-            "a balancer forgets them, as Azure's does unless configured to send resets",
+            "a load balancer forgets them, as Azure's does unless configured to send resets",
         ),
         (
             _KEEP_ALIVE,

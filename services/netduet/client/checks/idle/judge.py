@@ -187,12 +187,12 @@ def _describe_timer(
     timer_seconds = min(_early_ends(failed), default=None)
     if timer_seconds is not None:
         timers = known_timers.near(timer_seconds)
-        text = f"the timer is {timer_seconds:.1f} s"
+        text = f"the idle timeout is {timer_seconds:.1f} s"
     else:
         timers = known_timers.between(last, rung)
         limits = f"between {last:g} s and {rung:g} s" if last else f"below {rung:g} s"
-        text = f"the timer is {limits}"
-    owners = known_timers.describe(timers) or "not a well-known timer"
+        text = f"the idle timeout is {limits}"
+    owners = known_timers.describe(timers) or "not a well-known timeout"
     return f"{text}: {owners}", timers
 
 
@@ -359,7 +359,7 @@ def _remarks(
     if longer:
         remarks.append(
             f"those idle for {_format_rungs(longer)} stay alive, so this is not a "
-            "simple idle timer"
+            "simple idle timeout"
         )
     return remarks
 

@@ -64,5 +64,5 @@ def near(seconds: float) -> tuple[Timer, ...]:
 def describe(timers: tuple[Timer, ...]) -> str:
     """Name the owners of these timers."""
     return "; ".join(
-        f"{timer.seconds:g} s is the timer of {timer.owner}" for timer in timers
+        f"{timer.seconds:g} s is the idle timeout of {timer.owner}" for timer in timers
     )

@@ -23,7 +23,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             "client and target share a network in which nothing is filtered",
             "the rule has no effect: it is not loaded, or an earlier rule accepts",
-            "a proxy or balancer that the client may reach forwards to the target",
+            "the client is allowed to reach a proxy or load balancer that forwards to the target",
         ),
         (
             "check which networks the two share: docker network inspect NETWORK",

@@ -135,7 +135,7 @@ def _silence_finding(ports: Sequence[PortState]) -> Finding | None:
     window = TimeSpan.covering(silent)
     if window is None:
         return None
-    seen = "nothing was received, but this client was not running all the time"
+    seen = "nothing was received, but this client was suspended or starved of CPU for part of that time"
     return Finding("isolation.unproven", seen, missed_deadline=window)
 
 

@@ -21,10 +21,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "a shaper, policer or firewall drops everything above a rate",
             "a link on the path failed, or its queue is full of other traffic",
-            "the path drops packets of a certain size: the check size finds it",
+            "the path drops packets of a certain size: the size check finds it",
         ),
         (
-            "look at the check size first: its findings explain this",
+            "look at the size check first: its findings explain this",
             "check the drop counters of the interfaces and shapers on the path",
             _ALONE,
         ),
@@ -62,12 +62,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         Location.INTERMEDIARY,
         (
-            "a proxy, balancer or firewall ends connections that carry a lot of data",
+            "a proxy, load balancer or firewall ends connections that carry a lot of data",
             "the server was stopped or killed during the check",
         ),
         (
             "check the logs of proxies and firewalls on the path",
-            "connect directly to the server's address, bypassing any proxy or balancer",
+            "connect directly to the server's address, bypassing any proxy or load balancer",
         ),
         severity=Severity.DATA,
     ),
@@ -82,7 +82,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             "disable checksum offload at one end, then at the other (ethtool -K)",
-            "run the check size, which shows where and how much",
+            "run the size check, which shows where and how much",
         ),
         severity=Severity.DATA,
     ),

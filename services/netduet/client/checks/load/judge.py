@@ -142,7 +142,7 @@ def _remarks(result: LoadResult, single: dict[Direction, Phase]) -> list[str]:
         )
         remarks.append(
             f"{directions}: limited by {end.phrase}, not by the path, which may carry "
-            "more; part of the latency under load is its own"
+            f"more; {end.phrase} also adds to the latency under load"
         )
     return remarks
 
@@ -187,7 +187,7 @@ def _queue_remarks(direction: Direction, phase: Phase, idle: Phase) -> list[str]
     )
     return [
         (
-            f"{direction}: p99 {format_milliseconds(rest.p99)} idle, {format_milliseconds(loaded.p99)} "
+            f"{direction}: p99 latency {format_milliseconds(rest.p99)} idle, {format_milliseconds(loaded.p99)} "
             f"under load, without delays of this process: a queue in the {direction.transfer} path "
             f"({direction.sender.phrase}'s kernel saw the RTT rise from {format_milliseconds(least)} to "
             f"{format_milliseconds(full)}{own})"
@@ -235,7 +235,7 @@ def _summary(result: LoadResult, single: dict[Direction, Phase]) -> str:
     ]
     text = ", ".join(parts) or "nothing arrived"
     if latencies:
-        text += f"; p99 {', '.join(latencies)}"
+        text += f"; p99 latency {', '.join(latencies)}"
     return f"{result.address}: {text}"
 
 

@@ -26,13 +26,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "set the MTU that the check reports on the interfaces of both ends: "
+                "on the interfaces at both ends, set the MTU to the value that the check reports: "
                 "ip link set DEVICE mtu N, or the option "
                 "com.docker.network.driver.mtu of the network"
             ),
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             (
-                "let a router on the path clamp the MSS: iptables -t mangle -A "
+                "have a router on the path clamp the MSS: iptables -t mangle -A "
                 "FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
             ),
             "find the router where it happens: tracepath -n ADDRESS",
@@ -55,7 +55,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the program at the receiving end hangs, or is starved of CPU",
         ),
         (
-            "connect directly to the server's address, bypassing any proxy or balancer",
+            "connect directly to the server's address, bypassing any proxy or load balancer",
             "run the check again: does it stop at the same size?",
             (
                 "capture at both ends (tcpdump tcp port PORT): see which side stops "
@@ -79,7 +79,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             "check the server's log: which side ended the connection there, and how?",
-            "connect directly to the server's address, bypassing any proxy or balancer",
+            "connect directly to the server's address, bypassing any proxy or load balancer",
         ),
         severity=Severity.DATA,
     ),

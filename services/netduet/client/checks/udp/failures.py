@@ -22,7 +22,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "the responses are dropped on the way back (a firewall that does not "
                 "track UDP flows)"
             ),
-            "a balancer or published port in front carries only TCP",
+            "a load balancer or published port in front carries only TCP",
         ),
         (
             "check the rules for UDP on the port, in both directions",
@@ -59,7 +59,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.SERVER,
         (
             "another program uses the UDP port (TCP and UDP ports are separate)",
-            "a balancer forwards TCP and UDP to different servers",
+            "a load balancer forwards TCP and UDP to different servers",
         ),
         ("check what listens on the server for UDP: ss -ulnp",),
         severity=Severity.DATAGRAMS,
@@ -74,14 +74,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         Location.INTERMEDIARY,
         (
-            "a NAT or balancer translates the requests but not the responses",
+            "a NAT or load balancer translates the requests but not the responses",
             (
                 "the responses take another path, bypassing the device that "
                 "translated the requests"
             ),
         ),
         (
-            "route the responses through the same NAT or balancer as the requests",
+            "route the responses through the same NAT or load balancer as the requests",
             "check the NAT's table: conntrack -L -p udp",
             (
                 "capture on this host (tcpdump udp): from which address and port do "
@@ -106,8 +106,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.loss",
         "datagrams are lost",
         (
-            "More datagrams were lost in one direction than allowed (--max-loss), as "
-            "counted at both ends, more than chance explains."
+            "More datagrams were lost in one direction than allowed (--max-loss), as counted at both ends, and more than chance would explain."
         ),
         Location.INTERMEDIARY,
         (
@@ -182,7 +181,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a firewall or a broken device drops datagrams by their length",
         ),
         (
-            "set the MTU that the check reports on the interfaces of both ends",
+            "on the interfaces at both ends, set the MTU to the value that the check reports",
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             "find the router where it happens: tracepath -n ADDRESS",
         ),
@@ -195,9 +194,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "never arrive.",
         Location.INTERMEDIARY,
         (
-            "a firewall, balancer or cloud network drops fragments on purpose",
+            "a firewall, load balancer or cloud network drops fragments on purpose",
             (
-                "a balancer sends the fragments of one datagram to different servers, "
+                "a load balancer sends the fragments of one datagram to different servers, "
                 "because only the first one has ports"
             ),
         ),

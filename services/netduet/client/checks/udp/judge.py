@@ -102,7 +102,8 @@ def _rejected(result: UdpResult) -> Finding:
         where = Location.INTERMEDIARY
         by = f"sent by {first.offender}, not by the target"
     seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
-    text = f"{len(result.opening.notices)} ICMP errors for {result.opening.openings} openings"
+    errors, openings = len(result.opening.notices), result.opening.openings
+    text = f"ICMP errors: {errors}; openings: {openings}"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
     evidence = ((Side.CLIENT, text), tcp_evidence(result))
     return Finding("udp.rejected", seen, evidence, figures, where)

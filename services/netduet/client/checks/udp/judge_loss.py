@@ -137,7 +137,7 @@ def _unsent(result: UdpResult, burst: Burst) -> Finding:
     reason = (
         f"the others did not leave ({burst.error})"
         if burst.error
-        else "this process was not running often enough"
+        else "this process was suspended or starved of CPU"
     )
     seen = (
         f"{result.address}: this client sent only {burst.sent} of {burst.planned} "
@@ -242,7 +242,7 @@ def _remarks(result: UdpResult, burst: Burst, max_loss: float) -> Iterator[str]:
         reason = (
             f": {burst.error}"
             if burst.error
-            else ": this process was not running often enough"
+            else ": this process was suspended or starved of CPU"
         )
         yield (
             f"{result.address}: this client sent {burst.sent} of {burst.planned} "
