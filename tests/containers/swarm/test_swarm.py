@@ -95,7 +95,7 @@ def test_scaled_stack_has_each_of_its_servers(stack: Stack) -> None:
         assert done.status == 0, done.out
         assert instances(checks) == replicas
         node = stack.engine.info()["Name"]
-        assert f" on {node}, answered" in checks["identity"]["summary"]
+        assert f" on {node}, responded" in checks["identity"]["summary"]
 
 
 def test_rolling_update_loses_nothing(stack: Stack) -> None:
