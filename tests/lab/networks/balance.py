@@ -1,4 +1,4 @@
-"""Networks in which a balancer, or one of its backends, is at fault."""
+"""Networks in which a load balancer, or one of its backends, is at fault."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ NETWORKS: Final = (
     ),
     Network(
         "balancer-proxy",
-        "three servers behind a TCP balancer that is a proxy",
+        "three servers behind a TCP load balancer that is a proxy",
         passes(("path", "source NAT or a proxy")),
         proxy=middleboxes.forward_all,
         servers=3,

@@ -85,7 +85,7 @@ NETWORKS: Final = (
     ),
     Network(
         "proxy-header",
-        "a balancer prepends a PROXY protocol header to each connection",
+        "a load balancer prepends a PROXY protocol header to each connection",
         fails("identity.plain", "unknown"),
         proxy=unusual_faults.insert_prefix(
             up=b"PROXY TCP4 198.18.1.2 198.18.2.2 40000 12345\r\n"

@@ -116,7 +116,14 @@ def new_connections_failed(run: ConnectFailureRun, *, stalled: bool) -> str:
 
 def failed_in_a_row(run: ConnectFailureRun) -> str:
     """Describe how many new connections failed, and why."""
-    return f"{run.failed} new connections in a row failed ({escape(run.reason)})"
+    return f"{count_failed(run.failed)} ({escape(run.reason)})"
+
+
+def count_failed(failed: int) -> str:
+    """Say that so many consecutive new connections failed."""
+    if failed == 1:
+        return "1 new connection failed"
+    return f"{failed} new connections in a row failed"
 
 
 def connection_stalled(stall: ConnectionStall, failed: int) -> str:
@@ -125,7 +132,7 @@ def connection_stalled(stall: ConnectionStall, failed: int) -> str:
     if stall.broken:
         text = f"the existing connection broke ({escape(stall.broken)})"
     if failed:
-        return f"{text}, and {failed} new connections in a row failed"
+        return f"{text}, and {count_failed(failed)}"
     return f"{text} while new connections worked"
 
 
@@ -215,10 +222,7 @@ def stalling() -> str:
 
 def held_up(length: float) -> str:
     """Describe silence after which nothing was missing."""
-    return (
-        f"nothing arrived for {seconds(length)}, but nothing was lost: it was "
-        "delayed, or this client was suspended or starved of CPU; this proves nothing about the network"
-    )
+    return f"nothing arrived for {seconds(length)}, but nothing was lost: packets were delayed, or this client was suspended or starved of CPU; this proves nothing about the network"
 
 
 def server_paused(length: float, answered: int) -> str:
@@ -237,9 +241,7 @@ def by_chance(events: list[str]) -> str:
 def first_answer(failed: int) -> str:
     """Describe a peer's first answer, after so many failed connections."""
     text = "first response since the watch began"
-    return (
-        f"{text}; {failed} new connections in a row failed before" if failed else text
-    )
+    return f"{text}; before that, {count_failed(failed)}" if failed else text
 
 
 def stuck_flow(length: float) -> str:

@@ -80,11 +80,8 @@ class Notifier:
         if resolved.error:
             address_count = len(resolved.addresses)
             rest = f"{target} does not resolve ({escape(resolved.error)})"
-            rest += (
-                f"; its last {address_count} addresses are kept"
-                if address_count
-                else ""
-            )
+            if address_count:
+                rest += f"; its last known addresses ({address_count}) are kept"
             self._write_line("FAIL", "NAME", rest)
             cause = "" if resolved.cause is None else resolved.cause.value
             fields |= {"error.type": cause, "error.message": escape(resolved.error)}

@@ -1,4 +1,4 @@
-"""Which instance answers at an address, or that several do behind a balancer. Pure.
+"""Which instance answers at an address, or that several do behind a load balancer. Pure.
 
 Behind a load balancer each connection may reach another instance. That is reported once, and
 not on each change; the replacement of an instance by another is reported each time.

@@ -349,7 +349,7 @@ def test_peer_was_out_until_its_first_answer() -> None:
     )
     assert outage.seconds == pytest.approx(20.0)
     assert outage.description == (
-        "first response since the watch began; 20 new connections in a row failed before"
+        "first response since the watch began; before that, 20 new connections in a row failed"
     )
 
 

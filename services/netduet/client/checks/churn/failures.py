@@ -140,7 +140,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.refused",
         "some connections are refused",
-        "The same address accepts some connections and refuses others, more than --max-loss allows, with a reset or an ICMP error.",
+        "The same address accepts some connections, but refuses more than --max-loss allows, with a reset or an ICMP error.",
         Location.UNKNOWN,
         (
             "there are several servers behind the address, and one of them is down",

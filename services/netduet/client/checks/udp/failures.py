@@ -106,7 +106,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.loss",
         "datagrams are lost",
         (
-            "More datagrams were lost in one direction than allowed (--max-loss), as counted at both ends, and more than chance would explain."
+            "More datagrams were lost in one direction than --max-loss allows, as counted at both ends, and more than chance would explain."
         ),
         Location.INTERMEDIARY,
         (
@@ -168,8 +168,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.black_hole",
         "large datagrams are lost without an ICMP error",
         (
-            "Datagrams above a certain length are dropped without notice to the "
-            "sender, while small ones pass (an MTU black hole)."
+            "Datagrams above a certain length are dropped silently, while small ones pass (an MTU black hole)."
         ),
         Location.INTERMEDIARY,
         (
