@@ -117,7 +117,7 @@ def _remarks(result: ChurnResult, counted: ConnectionCounts) -> tuple[str, ...]:
     drops = result.witness.drops
     if drops:
         remarks.append(
-            f"{address}: the server's listening socket dropped {drops} SYNs: its "
+            f"{address}: the server's listening socket dropped {drops} SYN{'s' * (drops != 1)}: its "
             "accept queue was briefly full"
         )
     return tuple(remarks)

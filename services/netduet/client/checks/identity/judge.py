@@ -216,7 +216,8 @@ def _sent(handshake: Handshake) -> Evidence:
         acked = min(handshake.acked, handshake.sent)
         text += f"; the kernel at the other end acknowledged {acked} bytes"
         if handshake.resent:
-            text += f"; this kernel retransmitted {handshake.resent} packets"
+            packets = f"packet{'s' * (handshake.resent != 1)}"
+            text += f"; this kernel retransmitted {handshake.resent} {packets}"
     return (
         (Side.CLIENT, text),
         (Side.SERVER, "no information: no netduet server responded"),

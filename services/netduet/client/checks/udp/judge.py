@@ -103,7 +103,7 @@ def _rejected(result: UdpResult) -> Finding:
         by = f"sent by {first.offender}, not by the target"
     seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
     errors, openings = len(result.opening.notices), result.opening.openings
-    text = f"ICMP errors: {errors}; openings: {openings}"
+    text = f"{errors} ICMP error{'s' * (errors != 1)} for {openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
     evidence = ((Side.CLIENT, text), tcp_evidence(result))
     return Finding("udp.rejected", seen, evidence, figures, where)
