@@ -22,8 +22,8 @@ def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _anything(value: object) -> object:
-    return "" if value == "*" else value
+def _any_service(name: object) -> object:
+    return "" if name == "*" else name
 
 
 class ClientSettings(Settings):
@@ -44,7 +44,7 @@ class ClientSettings(Settings):
 
     expect_service: Annotated[
         str,
-        BeforeValidator(_anything),
+        BeforeValidator(_any_service),
         Field(max_length=128, json_schema_extra={"empty": "*"}),
     ] = "netduet"
     """Service that must respond; `*` accepts any."""
@@ -104,7 +104,7 @@ class ClientSettings(Settings):
     """Maximum number of outages and departed peers that `watch` remembers individually; totals include all."""
 
     admin_host: Annotated[
-        str, BeforeValidator(_anything), Field(json_schema_extra={"empty": "*"})
+        str, BeforeValidator(_any_service), Field(json_schema_extra={"empty": "*"})
     ] = "127.0.0.1"
     """Address on which `watch`'s admin port listens; `*` listens on all."""
 

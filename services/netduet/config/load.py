@@ -86,7 +86,7 @@ TESTING: Final = {
 """Variables with our prefix that only ``netduet.testing`` reads."""
 
 _MASK: Final = "********"
-_MAX_TEXT_LENGTH: Final = 200
+_MAX_SHOWN_VALUE_LENGTH: Final = 200
 _CONTRADICTION: Final = "contradiction"
 
 
@@ -203,8 +203,8 @@ def _lines(
             return f"{model.variable(field)}={show(info, info.default)}, the default"
         value = values[field]
         text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if len(text) > _MAX_TEXT_LENGTH:
-            text = f"{text[:_MAX_TEXT_LENGTH]}…"
+        if len(text) > _MAX_SHOWN_VALUE_LENGTH:
+            text = f"{text[:_MAX_SHOWN_VALUE_LENGTH]}…"
         return source.says(_MASK if is_secret(info) else typed(text))
 
     lines = []

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import uvicorn
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from netduet import __version__
+from netduet.runtime.process_metrics import process_registry
 from netduet.wire.frames import VERSION
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ Page = Callable[[str], Answer]
 
 def metrics(collector: Collector) -> Page:
     """Return the page of a collector's metrics and the process metrics."""
-    registry = CollectorRegistry()
-    registry.register(collector)
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
+    registry = process_registry(collector)
 
     def page(accept: str) -> Answer:
         encode, kind = choose_encoder(accept)

@@ -92,7 +92,7 @@ EVENTS: Final = {
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FRAMES: Final = 20
 _MAX_CAUSES: Final = 5
-_MAX_TEXT_LENGTH: Final = 2048
+_MAX_LOGGED_TEXT_LENGTH: Final = 2048
 
 _current: LogWriter | None = None
 
@@ -257,7 +257,7 @@ class _StandardHandler(logging.Handler):
             message = f"{_repr(record.msg)} ({reason})"
         fields: dict[str, Any] = {
             "netduet.logger": record.name,
-            "netduet.message": message[:_MAX_TEXT_LENGTH],
+            "netduet.message": message[:_MAX_LOGGED_TEXT_LENGTH],
         }
         if record.exc_info:
             fields |= exception_fields(record.exc_info[1])
@@ -273,7 +273,7 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
     frames = traceback.StackSummary.extract(walked, lookup_lines=False)[-_FRAMES:]
     fields = {
         "exception.type": type(error).__qualname__,
-        "exception.message": _text(str, error)[:_MAX_TEXT_LENGTH],
+        "exception.message": _text(str, error)[:_MAX_LOGGED_TEXT_LENGTH],
         "exception.stacktrace": [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames
         ],
@@ -281,7 +281,7 @@ def exception_fields(error: BaseException | None) -> dict[str, Any]:
     causes = list(islice(_causes(error), _MAX_CAUSES))
     if causes:
         fields["netduet.causes"] = [
-            f"{type(cause).__qualname__}: {_text(str, cause)}"[:_MAX_TEXT_LENGTH]
+            f"{type(cause).__qualname__}: {_text(str, cause)}"[:_MAX_LOGGED_TEXT_LENGTH]
             for cause in causes
         ]
     return fields
@@ -302,7 +302,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _log_exception(error: BaseException | None, message: str) -> None:
     fields: dict[str, Any] = (
-        {"netduet.message": message[:_MAX_TEXT_LENGTH]} if message else {}
+        {"netduet.message": message[:_MAX_LOGGED_TEXT_LENGTH]} if message else {}
     )
     fields |= exception_fields(error)
     logger().error("runtime.exception", **fields)
@@ -331,7 +331,7 @@ def _log_warning(  # noqa: PLR0917 - the signature of warnings.showwarning
         "runtime.warning",
         **{
             "netduet.category": category.__name__,
-            "netduet.message": _text(str, message)[:_MAX_TEXT_LENGTH],
+            "netduet.message": _text(str, message)[:_MAX_LOGGED_TEXT_LENGTH],
             "code.file.path": filename,
             "code.line.number": lineno,
         },

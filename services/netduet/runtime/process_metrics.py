@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from netduet import __version__
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from netduet.runtime.stall_monitor import StallMonitor
+
+
+def process_registry(collector: Collector) -> CollectorRegistry:
+    """Return a registry of a service's metrics and of its process and platform."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
 
 
 def build_info(service: str, instance: str, **node_and_zone: str) -> Metric:

@@ -40,7 +40,7 @@ class CompletedCheck(BaseModel):
     result: CheckResult
 
 
-class Record(BaseModel):
+class CheckpointRecord(BaseModel):
     """The content of the file. ``run`` must be equal in the run that continues."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,12 +61,12 @@ class Checkpoint:
                 message is one line and says what to do.
         """
         self._path = path
-        self._record = Record(run=dict(run))
+        self._record = CheckpointRecord(run=dict(run))
         self.write_error = ""
         """Why the file could not be written, "" if it could."""
         text = self._read()
         if text.strip():
-            self._record = self._parse(text)
+            self._record = self._parse_record(text)
         self._write()
         if self.write_error:
             raise self._error(f"cannot be written: {self.write_error}")
@@ -95,7 +95,9 @@ class Checkpoint:
             return
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         done = CompletedCheck(target=target, at=at, result=result)
-        self._record = Record(run=self._record.run, done=(*self._record.done, done))
+        self._record = CheckpointRecord(
+            run=self._record.run, done=(*self._record.done, done)
+        )
         self._write()
 
     def complete(self) -> None:
@@ -115,9 +117,9 @@ class Checkpoint:
         except UnicodeDecodeError:
             raise self._wrong_file_error() from None
 
-    def _parse(self, text: str) -> Record:
+    def _parse_record(self, text: str) -> CheckpointRecord:
         try:
-            record = Record.model_validate_json(text)
+            record = CheckpointRecord.model_validate_json(text)
         except ValidationError:
             raise self._wrong_file_error() from None
         other = {

@@ -231,7 +231,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "check that the server is running, and what its name is: docker ps, "
+                "check whether the server is running, and what its name is: docker ps, "
                 "kubectl get svc"
             ),
             "check that both are on the same network: docker network inspect NETWORK",

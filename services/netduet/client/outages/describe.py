@@ -111,7 +111,7 @@ def new_connections_failed(run: ConnectFailureRun, *, stalled: bool) -> str:
     existing = "the existing connection kept working"
     if stalled:
         existing = "the existing connection stalled too"
-    return f"{failed_in_a_row(run)}, for {bounds(run)}; {existing}"
+    return f"{failed_in_a_row(run)}, over a period of {bounds(run)}; {existing}"
 
 
 def failed_in_a_row(run: ConnectFailureRun) -> str:
@@ -227,7 +227,7 @@ def held_up(length: float) -> str:
 
 def server_paused(length: float, answered: int) -> str:
     """Describe that the server sent nothing, but answered so many new connections."""
-    text = f"the server itself sent no datagrams for {seconds(length)}, as the times in its UDP stream show"
+    text = f"the server itself sent no datagrams for {seconds(length)}, as the timestamps in its UDP stream show"
     if answered:
         return f"{text}, but answered {answered} new connections in the meantime: something on its own host blocked outgoing datagrams"
     return f"{text}: it was paused, or its own host blocked outgoing packets"

@@ -115,7 +115,7 @@ def effects(outage: Outage) -> Evidence:
     texts = []
     if run is not None:
         texts.append(
-            f"{describe.count_failed(run.failed)}, for {describe.bounds(run)} ({escape(run.reason)})"
+            f"{describe.count_failed(run.failed)}, over a period of {describe.bounds(run)} ({escape(run.reason)})"
         )
     elif outage.loss_runs:
         texts.append("all or nearly all new connections kept working")

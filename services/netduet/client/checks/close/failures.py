@@ -30,7 +30,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "configure the proxy to support half-closed connections (nginx: "
                 "proxy_half_close on)"
             ),
-            "have the application signal the end in its own protocol instead of by FIN",
+            "have the application signal the end of its data in its own protocol, not by a FIN",
         ),
     ),
     Failure(

@@ -14,12 +14,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "load.stalled",
         "transfers stop under load",
         (
-            "Under bulk data, no connection made progress for seconds, although small "
-            "packets had passed before."
+            "During bulk transfers, no connection made progress for several seconds, "
+            "although small packets had passed before."
         ),
         Location.UNKNOWN,
         (
-            "a shaper, policer or firewall drops everything above a rate",
+            "a shaper, policer or firewall drops everything above a certain rate",
             "a link on the path failed, or its queue is full of other traffic",
             "the path drops packets of a certain size: the size check finds it",
         ),

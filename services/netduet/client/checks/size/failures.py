@@ -22,7 +22,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "report it"
             ),
             "the two ends of one link have different MTUs",
-            "a firewall or a broken device drops packets by their length",
+            "a firewall or a broken device drops packets because of their length",
         ),
         (
             (

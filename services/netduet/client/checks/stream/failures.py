@@ -12,14 +12,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "stream.outage",
         "the network was out for a while",
         "For longer than allowed (--max-outage), everything that was sent was lost, in one "
-        "direction or in both; before that it arrived.",
+        "direction or in both; until then, data had arrived.",
         Location.INTERMEDIARY,
         (
             "a router, switch or link failed over, or a route changed",
             "a firewall, NAT or virtual network loaded new rules, or restarted",
-            "a link went down and up again: a loose cable, Wi-Fi roaming",
+            "a link went down and came back up: a loose cable, Wi-Fi roaming",
             (
-                "if only one direction failed: a link or route that only this direction takes is down, or a queue overflows"
+                "if only one direction failed: a link or route used only in this direction is down, or a queue overflows"
             ),
             "if one end is at fault: its own link or route was gone, or its own firewall blocked outgoing packets",
         ),
