@@ -133,7 +133,7 @@ def test_outage_is_reported_from_start_to_end(
     assert samples["netduet_peer_up"] == 1
     server.process.send_signal(signal.SIGKILL)
     started = time.monotonic()
-    watching.wait(r"OUT .*\(#1\)")
+    watching.wait(r"OUT .*, #1\)")
     assert _samples(watching)["netduet_peer_up"] == 0
     server.finish()
     serve_command(port=port)

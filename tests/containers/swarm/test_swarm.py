@@ -220,7 +220,7 @@ def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
         victim.kill()
         wait_until("over", lambda: b" LEFT " in watch_container.container.logs())
         summary = watch_container.stop()
-    assert len(re.findall(r" OUT .*\(#1\)\n", summary)) == 1, summary
+    assert len(re.findall(r" OUT .*, #1\)\n", summary)) == 1, summary
     assert "[watch.stale_dns; the server's end]" in summary
     assert " BACK " not in summary
     found = re.search(r"availability ([\d.]+) %, 1 outage of", summary)
