@@ -31,7 +31,7 @@ _SUMMARIES: Final = {
     or interrupted.""",
     "watch": """Watch the network path to every address behind each TARGET, until SIGTERM.
 
-    Reports each outage when it begins and ends, and a summary at the end. With --json,
+    Reports each outage when it begins and ends, and prints a summary at the end. With --json,
     all output is log lines on stderr, and stdout stays empty.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",

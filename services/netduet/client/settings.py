@@ -89,7 +89,7 @@ class ClientSettings(Settings):
     """Timeout for a response from a server."""
 
     watch_neighbours: Annotated[int, Field(ge=0, le=1000)] = 8
-    """Maximum number of addresses to watch per name: the same ones every time, chosen by this client's node (or host) name; 0 watches all."""
+    """Maximum number of addresses to watch per name: the same ones every time, chosen according to this client's node (or host) name; 0 watches all."""
 
     watch_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
     """Interval between the datagrams that `watch` and the server send to each other. With every 20th, `watch` also opens a new connection; with every 10th, it sends a request on the existing one. Fewer than 8 missing datagrams in a row count as packet loss, not as an outage."""
@@ -127,7 +127,7 @@ class ClientSettings(Settings):
     """File for an additional JUnit report; empty writes none."""
 
     resume: str = ""
-    """File for the progress of the run: after an interruption, a run with the same targets and profile continues from it. Removed when the run completes; empty saves no progress."""
+    """File in which to save the progress of the run: after an interruption, a run with the same targets and profile continues from it. Removed when the run completes; empty saves no progress."""
 
     color: Literal["auto", "always", "never"] = "auto"
     """Coloured output; auto colours on a terminal only and honours NO_COLOR."""

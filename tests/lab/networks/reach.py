@@ -61,7 +61,7 @@ NETWORKS: Final = (
     ),
     Network(
         "firewall-reset",
-        "a firewall rejects with a reset",
+        "a firewall rejects the connection with a reset",
         fails("reach.refused", "server"),
         conditions=(reset(),),
     ),

@@ -191,7 +191,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the server is not running, or has not started listening yet",
             "it listens on another port, or only on 127.0.0.1",
-            "a firewall rejects with a reset (REJECT --reject-with tcp-reset)",
+            "a firewall rejects the connection with a reset (REJECT --reject-with tcp-reset)",
         ),
         (
             (
@@ -229,7 +229,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "no host has the address (no response to ARP): the container or host "
                 "is gone"
             ),
-            "there is no route to it, or a firewall rejects with an ICMP error",
+            "there is no route to it, or a firewall rejects the connection with an ICMP error",
             "packets loop between routers",
             (
                 "the address is the virtual IP of a Swarm service, and this kernel "

@@ -196,7 +196,7 @@ def cannot_send(error: str) -> str:
 
 def refused() -> str:
     """Describe a host that refuses connections."""
-    return "nothing listens there any longer: its host refuses connections"
+    return "nothing is listening there any more: its host refuses connections"
 
 
 def silent(reason: str) -> str:

@@ -56,8 +56,8 @@ FAIL: the connection was refused (reach.refused)
   where          server (the server's end)
   likely causes  1. the server is not running, or has not started listening yet
                  2. it listens on another port, or only on 127.0.0.1
-                 3. a firewall rejects with a reset (REJECT --reject-with
-                    tcp-reset)
+                 3. a firewall rejects the connection with a reset (REJECT
+                    --reject-with tcp-reset)
   try next       1. check whether the server is running and what it listens on:
                     docker logs, ss -tln
                  2. compare the requested port with the listening port"""

@@ -30,7 +30,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "configure the proxy to support half-closed connections (nginx: "
                 "proxy_half_close on)"
             ),
-            "have the application signal the end of its data in its own protocol, not by a FIN",
+            "have the application signal the end of its data in its own protocol rather than with a FIN",
         ),
     ),
     Failure(
@@ -109,8 +109,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a firewall drops resets, or all packets of connections that it does "
-                "not know"
+                "a firewall drops resets, or all packets that belong to connections "
+                "it does not know"
             ),
             "a proxy on the path keeps its side open",
         ),

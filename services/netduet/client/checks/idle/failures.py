@@ -53,8 +53,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a NAT or firewall forgets idle connections, and drops packets of "
-                "connections that it does not know"
+                "a NAT or firewall forgets idle connections, and drops packets that "
+                "belong to connections it does not know"
             ),
             "IPVS (Docker Swarm's virtual addresses) does so after 15 minutes",
             "a load balancer forgets them, as Azure's does unless configured to send resets",

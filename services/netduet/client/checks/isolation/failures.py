@@ -21,8 +21,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "no rule covers this case: rules often cover only TCP, only IPv4, or "
                 "a single port"
             ),
-            "client and target share a network in which nothing is filtered",
-            "the rule has no effect: it is not loaded, or an earlier rule accepts",
+            "client and target share a network on which nothing is filtered",
+            "the rule has no effect: it is not loaded, or an earlier rule accepts the traffic",
             "the client is allowed to reach a proxy or load balancer that forwards to the target",
         ),
         (

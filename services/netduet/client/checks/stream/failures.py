@@ -11,8 +11,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.outage",
         "the network was out for a while",
-        "For longer than allowed (--max-outage), everything that was sent was lost, in one "
-        "direction or in both; until then, data had arrived.",
+        "Everything sent in one or both directions was lost for longer than allowed "
+        "(--max-outage); until then, data had been arriving.",
         Location.INTERMEDIARY,
         (
             "a router, switch or link failed over, or a route changed",
