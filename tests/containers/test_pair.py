@@ -122,10 +122,10 @@ def test_every_log_line_conforms(sandbox: Sandbox) -> None:
     assert lines(client.err)
 
 
-@pytest.mark.parametrize("half", ["server", "client"])
-def test_image_runs_without_privileges(sandbox: Sandbox, half: str) -> None:
+@pytest.mark.parametrize("service", ["server", "client"])
+def test_image_runs_without_privileges(sandbox: Sandbox, service: str) -> None:
     """A numeric user, no capabilities, and nothing that is writable."""
-    image = sandbox.images.server if half == "server" else sandbox.images.client
+    image = sandbox.images.server if service == "server" else sandbox.images.client
     asked = sandbox.start(
         image,
         entrypoint=["python3", "-c", ASK_INSIDE],
@@ -144,12 +144,12 @@ def test_image_runs_without_privileges(sandbox: Sandbox, half: str) -> None:
     }
 
 
-@pytest.mark.parametrize("half", ["server", "client"])
-def test_image_has_only_its_own_commands(sandbox: Sandbox, half: str) -> None:
+@pytest.mark.parametrize("service", ["server", "client"])
+def test_image_has_only_its_own_commands(sandbox: Sandbox, service: str) -> None:
     """A command of the other image names that image, and exits with 2."""
     image, words = (
         (sandbox.images.server, ["check", "server"])
-        if half == "server"
+        if service == "server"
         else (sandbox.images.client, ["serve"])
     )
     asked = sandbox.start(image, command=words)

@@ -19,7 +19,7 @@ from tests.integration.foreign_servers import closed_port
 from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand
 
 ROOT = Path(__file__).parents[2]
-HALVES = (ServerSettings, ClientSettings)
+SERVICES = (ServerSettings, ClientSettings)
 SAID_BY_HELLO = {
     "--port",
     "--family",
@@ -31,7 +31,7 @@ SAID_BY_HELLO = {
 
 
 def flags_of(model: type[Settings], *besides: str) -> set[str]:
-    """Return the flags of a half's settings, but for some fields."""
+    """Return the flags of a service's settings, but for some fields."""
     return {flag(model, field) for field in model.model_fields if field not in besides}
 
 
@@ -168,11 +168,11 @@ def test_misspelt_variable_is_rejected_with_the_nearest_name(
     netduet: NetduetCommand, command: tuple[str, ...]
 ) -> None:
     """A misspelt setting is not ignored silently."""
-    half = "SERVER" if command == ("serve",) else "CLIENT"
-    [line] = refused(netduet, *command, env={f"NETDUET_{half}_PROT": "1"})
+    service = "SERVER" if command == ("serve",) else "CLIENT"
+    [line] = refused(netduet, *command, env={f"NETDUET_{service}_PROT": "1"})
     assert line == (
-        f"NETDUET_{half}_PROT: no setting has this name: "
-        f"did you mean NETDUET_{half}_PORT?"
+        f"NETDUET_{service}_PROT: no setting has this name: "
+        f"did you mean NETDUET_{service}_PORT?"
     )
 
 
@@ -208,7 +208,9 @@ def test_show_prints_each_value_and_its_source(netduet: NetduetCommand) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = re.findall(r"^(\w+)=(.*?) +# ([\w.]+)$", done.stdout, re.MULTILINE)
     shown = {name: (value, origin) for name, value, origin in lines}
-    names = [model.variable(field) for model in HALVES for field in model.model_fields]
+    names = [
+        model.variable(field) for model in SERVICES for field in model.model_fields
+    ]
     assert list(shown) == names
     assert shown["NETDUET_CLIENT_TARGET"] == ("a,b:1", "environment")
     assert shown["NETDUET_SERVER_LINGER"] == ("500ms", ".env")
@@ -260,7 +262,9 @@ def test_reference_lists_each_setting(
     """Each format has every setting of both programs once, in order."""
     done = netduet.run("config", "reference", "--format", form)
     assert (done.returncode, done.stderr) == (0, "")
-    names = [model.variable(field) for model in HALVES for field in model.model_fields]
+    names = [
+        model.variable(field) for model in SERVICES for field in model.model_fields
+    ]
     assert re.findall(pattern, done.stdout, re.MULTILINE) == names
 
 

@@ -89,10 +89,10 @@ def _context() -> bytes:
     # Not Python's own format: an engine does not take it for an archive.
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
         tar.add(ROOT / "tests/lab/Dockerfile", "Dockerfile")
-        for half in ("client", "server"):
+        for service in ("client", "server"):
             tar.add(
-                ROOT / f"requirements/{half}.txt",
-                f"requirements/{half}.txt",
+                ROOT / f"requirements/{service}.txt",
+                f"requirements/{service}.txt",
             )
         tar.add(ROOT / "tests/__init__.py", "code/tests/__init__.py")
         for folder in (SERVICES, ROOT / "tests/lab"):

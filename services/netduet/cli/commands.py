@@ -1,6 +1,6 @@
-"""The commands: each loads its settings, imports its half, and runs it.
+"""The commands: each loads its settings, imports its service, and runs it.
 
-An image may have only one half: the server or the client.
+An image may have only one service: the server or the client.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 Flags = Mapping[str, object]
 
-HALVES: Final = {
+SERVICES: Final = {
     "serve": "server",
     "check": "client",
     "watch": "client",
     "hello": "client",
     "explain": "client",
 }
-"""The half that a command needs."""
+"""The service that a command needs."""
 
 
 class UsageError(Exception):
@@ -155,23 +155,23 @@ def config_reference(form: str) -> int:
 
 
 def require(command: str) -> None:
-    """Check that this image has the half that a command needs.
+    """Check that this image has the service that a command needs.
 
     Raises:
         UsageError: it does not.
     """
-    half = HALVES.get(command)
-    if half is not None and not holds(half):
-        other = "client" if half == "server" else "server"
+    service = SERVICES.get(command)
+    if service is not None and not holds(service):
+        other = "client" if service == "server" else "server"
         raise UsageError(
             f"this image contains only the {other}; `{command}` needs the "
-            f"netduet-{half} image"
+            f"netduet-{service} image"
         )
 
 
-def holds(half: str) -> bool:
-    """Whether this image has a half."""
-    return find_spec(f"netduet.{half}") is not None
+def holds(service: str) -> bool:
+    """Whether this image has a service."""
+    return find_spec(f"netduet.{service}") is not None
 
 
 def server_settings() -> type[ServerSettings]:
@@ -189,7 +189,7 @@ def client_settings() -> type[ClientSettings]:
 
 
 def _models() -> list[type[Settings]]:
-    """Return the settings models of the halves in this image."""
+    """Return the settings models of the services in this image."""
     models: list[type[Settings]] = []
     if holds("server"):
         models.append(server_settings())

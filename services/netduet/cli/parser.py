@@ -15,7 +15,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from netduet import __version__
 from netduet.cli import commands
-from netduet.cli.commands import HALVES, Flags, UsageError
+from netduet.cli.commands import SERVICES, Flags, UsageError
 from netduet.config.load import Settings, flag, show, unit
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def parse(words: Sequence[str]) -> int:
             reason = f"unexpected {' '.join(map(repr, error.unused_tokens or ()))}"
         else:
             reason = " ".join(str(error).split()).removesuffix(".")
-        known = command in HALVES or command == "config"
+        known = command in SERVICES or command == "config"
         help_of = f"netduet {command}" if known else "netduet"
         raise UsageError(f"{reason} (see {help_of} --help)") from None
     return status if isinstance(status, int) else 0
@@ -96,13 +96,13 @@ def _application(chosen: str) -> App:
         version_flags=["--version", "-V"],
         help_format="markdown",
     )
-    for command, half in HALVES.items():
-        here = commands.holds(half)
+    for command, service in SERVICES.items():
+        here = commands.holds(service)
         summary = _SUMMARIES[command]
         app.command(
             _flagged(command) if command == chosen else lambda: 0,
             name=command,
-            help=summary if here else f"(in the image netduet-{half})",
+            help=summary if here else f"(in the image netduet-{service})",
             usage=_USAGE[command],
             help_epilogue=_epilogue(command),
         )
@@ -287,11 +287,11 @@ def _group(field: str, info: FieldInfo) -> str:
 
 
 def _epilogue(command: str) -> str:
-    half = HALVES[command].upper()
+    service = SERVICES[command].upper()
     if command == "explain":
         return ""
-    example = "max-frame-size" if half == "SERVER" else "answer-timeout"
-    variable = f"NETDUET_{half}_{example.upper().replace('-', '_')}"
+    example = "max-frame-size" if service == "SERVER" else "answer-timeout"
+    variable = f"NETDUET_{service}_{example.upper().replace('-', '_')}"
     return (
         "Each flag can also be set by a variable, in the environment or in .env: "
         f"--{example} is {variable}. Times are written 500ms, 30s or 2m, sizes 64KiB "

@@ -81,7 +81,7 @@ def env(models: Models) -> str:
 
 
 def compose(models: Models) -> str:
-    """Return the environment entries of docker-compose.yml, half by half."""
+    """Return the environment entries of docker-compose.yml, service by service."""
     parts = []
     for model in models:
         parts.append(f"# {model.prefix()}\n")
@@ -152,10 +152,12 @@ def judge(models: Models) -> list[str]:
         except SettingsError as error:
             problems += error.lines
     prefixes = tuple(model.prefix() for model in models)
-    halves = ("NETDUET_SERVER_", "NETDUET_CLIENT_")
+    services = ("NETDUET_SERVER_", "NETDUET_CLIENT_")
     for where, names in (("", os.environ), (f"{DOTENV}: ", dotenv(DOTENV))):
         for name in sorted(names):
-            foreign = name.startswith(PREFIX) and not name.startswith(prefixes + halves)
+            foreign = name.startswith(PREFIX) and not name.startswith(
+                prefixes + services
+            )
             if foreign and name not in known:
                 problems.append(
                     f"{where}{name}: nothing reads this name{nearest(name, known)}"

@@ -36,10 +36,10 @@ class Image:
     variable: str
 
     @classmethod
-    def of(cls, half: Literal["server", "client"], given: str | None) -> Image:
+    def of(cls, service: Literal["server", "client"], given: str | None) -> Image:
         """Return the given image, or the variable's, or the default."""
-        default = f"netduet-{half}"
-        variable = f"NETDUET_TESTING_{half.upper()}_IMAGE"
+        default = f"netduet-{service}"
+        variable = f"NETDUET_TESTING_{service.upper()}_IMAGE"
         name = given or os.environ.get(variable) or default
         return cls(name, name == default, variable)
 

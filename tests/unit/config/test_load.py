@@ -27,7 +27,7 @@ from netduet.server.settings import ServerSettings
 from tests.unit.sample_settings import SampleSettings, empty_sources, error_lines
 
 ROOT = Path(__file__).parents[3]
-HALVES = (ServerSettings, ClientSettings)
+SERVICES = (ServerSettings, ClientSettings)
 
 
 @pytest.fixture(autouse=True)
@@ -239,13 +239,13 @@ def test_settings_are_frozen() -> None:
 
 def test_env_example_matches_the_declarations() -> None:
     """After a change of the declarations run make docs."""
-    assert settings_reference.env(HALVES) == (ROOT / ".env.example").read_text()
+    assert settings_reference.env(SERVICES) == (ROOT / ".env.example").read_text()
 
 
 def test_reference_matches_the_declarations() -> None:
     """After a change of the declarations run make docs."""
     assert (
-        settings_reference.markdown(HALVES)
+        settings_reference.markdown(SERVICES)
         == (ROOT / "docs/configuration.md").read_text()
     )
 
@@ -255,7 +255,7 @@ def test_compose_passes_every_setting_on() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     passed = dict(re.findall(r'^ +(NETDUET_\w+): "?([^"\n]*)"?$', text, re.MULTILINE))
     fixed = {"NETDUET_SERVER_PORT", "NETDUET_CLIENT_TARGET"}
-    for model in HALVES:
+    for model in SERVICES:
         for field in model.model_fields:
             name = model.variable(field)
             assert name in passed
@@ -263,7 +263,7 @@ def test_compose_passes_every_setting_on() -> None:
     assert set(re.findall(r"\$\{(NETDUET_\w+)", text)) <= set(passed) | set(TOOLING)
 
 
-@pytest.mark.parametrize("model", HALVES)
+@pytest.mark.parametrize("model", SERVICES)
 def test_each_setting_is_documented(model: type[Settings]) -> None:
     """The docstring is the help, and each default is within its own bounds."""
     for field, info in model.model_fields.items():
@@ -272,7 +272,7 @@ def test_each_setting_is_documented(model: type[Settings]) -> None:
     model()
 
 
-@pytest.mark.parametrize("model", HALVES)
+@pytest.mark.parametrize("model", SERVICES)
 def test_shown_default_can_be_typed(
     monkeypatch: pytest.MonkeyPatch, model: type[Settings]
 ) -> None:
