@@ -49,7 +49,7 @@ close during the handshakes of the connections that it held off."""
 _MAX_LAST_TURNS: Final = 100
 
 _LOBBY_SECONDS: Final = 1.0
-"""Seconds for a refused peer's first bytes, which decide how it is told the reason."""
+"""Seconds for a refused peer's first bytes, which decide in which protocol it gets the reason."""
 
 
 def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:

@@ -151,13 +151,13 @@ class Handlers:
         if entry is not None and entry.descriptor is not None:
             info = tcp_info(entry.descriptor())
         window = asked.window
-        lately = self._stalls.recent(*(() if window is None else (window,)))
+        recent = self._stalls.recent(*(() if window is None else (window,)))
         return Inspection(
             instance=self.identity.instance,
             connection=info,
-            window=lately.window,
-            stalled=lately.stalled,
-            throttled=lately.throttled,
+            window=recent.window,
+            stalled=recent.stalled,
+            throttled=recent.throttled,
         )
 
     def _find(self, question: BaseModel, _origin: RequestOrigin) -> LedgerAnswer:

@@ -24,7 +24,7 @@ _KILLED_STATUS: Final = 137
 def ended(
     client: DockerContainer, timeout: float, requested: tuple[str, ...]
 ) -> Report:
-    """Return the report of a running client; after ``timeout`` it is told to stop.
+    """Return the report of a running client; after ``timeout`` it is stopped.
 
     Raises:
         DuetError: it does not end in time, or ends without a report.

@@ -89,7 +89,7 @@ class Report(json_report.ReportDocument):
         """Pass when the network works, and all checks that were asked for were made.
 
         Raises:
-            InconclusiveError: it could not be told; the message says what to do about it.
+            InconclusiveError: it could not be determined; the message says what to do.
             AssertionError: it does not; the message is the diagnosis.
 
         """
@@ -113,7 +113,7 @@ class Report(json_report.ReportDocument):
         a class is accepted too.
 
         Raises:
-            InconclusiveError: it, or whether it is there, could not be told.
+            InconclusiveError: it, or whether it exists, could not be determined.
             AssertionError: it was not found; the message says what was instead.
             ValueError: there is no such class.
 

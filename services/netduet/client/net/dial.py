@@ -211,7 +211,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
         value: object
         try:
             value = call()
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - passed to the caller
             method, value = future.set_exception, error
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(set_result, method, value)

@@ -137,7 +137,7 @@ def document(
     starvation: Starvation,
     client: Instance = UNKNOWN_INSTANCE,
 ) -> str:
-    """Return the document as text, ended by a line break; ``asker`` is this client."""
+    """Return the document as text, ending with a line break."""
     status = exit_status(verdicts)
     outcome = {0: Outcome.PASS, 1: Outcome.FAIL}.get(status, Outcome.INCONCLUSIVE)
     report = ReportDocument(
