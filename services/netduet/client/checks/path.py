@@ -55,7 +55,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
         welcome = connection.welcome
-    server = await server_view(address, welcome, timeouts)
+    server = await server_view(address, welcome, timeouts, inspect=False)
     return PathResult(
         address,
         handshake,

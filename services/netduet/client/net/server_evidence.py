@@ -46,9 +46,18 @@ class ServerView:
 
 
 async def server_view(
-    address: Address, welcome: Welcome, timeouts: Timeouts
+    address: Address,
+    welcome: Welcome,
+    timeouts: Timeouts,
+    *,
+    record: bool = True,
+    inspect: bool = True,
 ) -> ServerView:
-    """Return what the server knows of the connection with this address and welcome."""
+    """Return what the server knows of the connection with this address and welcome.
+
+    ``record`` requests its record, ``inspect`` its kernel's current view.
+    """
+    inspect = inspect and "inspect" in welcome.features
     reason = "no instance responded"
     for candidate in (*[address] * TRIES, *own_addresses(welcome)):
         async with open_connection(candidate, timeouts) as (handshake, connection):
@@ -57,25 +66,35 @@ async def server_view(
             elif connection.welcome.boot_id != welcome.boot_id:
                 reason = "only other instances responded"
             else:
-                return await _ask_instance(connection, welcome, timeouts.answer)
+                view = await _ask_instance(
+                    connection, welcome, timeouts.answer, record=record, inspect=inspect
+                )
+                await connection.end(timeouts.answer)
+                return view
     return ServerView(missing=reason, found=False)
 
 
 async def _ask_instance(
-    connection: FramedConnection, welcome: Welcome, timeouts: float
+    connection: FramedConnection,
+    welcome: Welcome,
+    timeout: float,
+    *,
+    record: bool,
+    inspect: bool,
 ) -> ServerView:
-    record = await connection.ledger(welcome.conn_id, timeouts)
-    inspection = None
-    if record is not None and "inspect" in welcome.features:
-        inspection = await connection.inspect(welcome.conn_id, timeouts)
-    await connection.end(timeouts)
+    answer = inspection = None
+    if record:
+        answer = await connection.ledger(welcome.conn_id, timeout)
+    if inspect:
+        inspection = await connection.inspect(welcome.conn_id, timeout)
     view = None if inspection is None else inspection.connection
-    if record is None:
-        return ServerView(missing="the instance did not respond to the query")
-    if record.entry is None:
+    if (answer if record else inspection) is None:
+        missing = "the instance did not respond to the query"
+        return ServerView(view=view, missing=missing)
+    if answer is not None and answer.entry is None:
         missing = "the instance no longer has a record of the connection"
         return ServerView(view=view, missing=missing)
-    return ServerView(record.entry, view)
+    return ServerView(None if answer is None else answer.entry, view)
 
 
 def own_addresses(welcome: Welcome) -> tuple[Address, ...]:

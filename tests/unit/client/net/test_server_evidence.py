@@ -239,3 +239,41 @@ async def test_same_instance_returns_current_tcp_info(view: TcpInfo | None) -> N
     async with FakeServer(other, answers(make_ledger_entry(), inspected(view))) as fake:
         server = await server_view(fake.address, welcome, TIMEOUTS)
     assert server == ServerView(make_ledger_entry(), view)
+
+
+async def test_query_that_is_not_requested_is_not_sent() -> None:
+    """The record alone, or the view alone: the other query costs no round trip."""
+    welcome = make_welcome(features=["inspect"])
+    view = make_server_report(unacked=3).connection
+
+    def view_only(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        question = accepted.read_frame()
+        assert question.kind == Kind.INSPECT
+        accepted.send_answer(Kind.INSPECT, inspected(view), question.id)
+        assert accepted.read_frame().kind == Kind.END
+        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
+
+    async with FakeServer(answers(make_ledger_entry()), view_only) as fake:
+        record = await server_view(fake.address, welcome, TIMEOUTS, inspect=False)
+        current = await server_view(fake.address, welcome, TIMEOUTS, record=False)
+    assert record == ServerView(make_ledger_entry())
+    assert current == ServerView(view=view)
+
+
+async def test_view_is_returned_without_an_answer_about_the_record() -> None:
+    """A kernel's view is evidence even if the record is missing."""
+    view = make_server_report(unacked=3).connection
+
+    def silent_about_record(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        assert accepted.read_frame().kind == Kind.LEDGER
+        question = accepted.read_frame()
+        accepted.send_answer(Kind.INSPECT, inspected(view), question.id)
+        accepted.wait_for_close()
+
+    async with FakeServer(silent_about_record) as fake:
+        welcome = make_welcome(features=["inspect"])
+        server = await server_view(fake.address, welcome, SHORT_TIMEOUTS)
+    missing = "the instance did not respond to the query"
+    assert server == ServerView(view=view, missing=missing)

@@ -298,16 +298,14 @@ class Transfer:
         return self._exhausted
 
     def _record_report(
-        self, number: int, report: ServerReport, question_number: float
+        self, number: int, report: ServerReport, asked_at: float
     ) -> None:
         """Record the server's TCP_INFO, with the time of the request.
 
         The answer waits behind the data, so the time of its arrival means nothing.
         """
         if report.connection is not None:
-            sender = SenderTcpInfo.from_tcp_info(
-                question_number, number, report.connection
-            )
+            sender = SenderTcpInfo.from_tcp_info(asked_at, number, report.connection)
             self._sender_infos += [] if sender is None else [sender]
 
     def _record_answer(
@@ -361,7 +359,9 @@ class Transfer:
         server = ServerView(missing="no response in time")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVIDENCE_SECONDS):
-                server = await server_view(address, first.welcome, timeouts)
+                server = await server_view(
+                    address, first.welcome, timeouts, record=False
+                )
         local, view = first.info(), server.view
         if view is None or local is None:
             missing = server.missing or "the server does not report this connection"
