@@ -1,0 +1,39 @@
+"""The protocols that netduet recognises: one module and one declaration each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.protocols.base import Protocol, Recognition
+
+PROTOCOLS: Final[tuple[Protocol, ...]] = ()
+
+
+def find_protocol(name: str) -> Protocol | None:
+    """Return the protocol of a name or alias, None if there is none."""
+    return next(
+        (
+            protocol
+            for protocol in PROTOCOLS
+            if name == protocol.name or name in protocol.aliases
+        ),
+        None,
+    )
+
+
+def protocols_of_port(port: int, *, datagrams: bool = False) -> tuple[Protocol, ...]:
+    """Return the protocols whose services usually listen on a port."""
+    return tuple(
+        protocol
+        for protocol in PROTOCOLS
+        if port in protocol.ports and protocol.datagrams == datagrams
+    )
+
+
+def recognise(data: bytes) -> Recognition | None:
+    """Return what the first bytes of a service say, None if no protocol knows them."""
+    for protocol in PROTOCOLS:
+        recognition = protocol.recognise(data)
+        if recognition is not None:
+            return recognition
+    return None
