@@ -143,12 +143,19 @@ def compose() -> str:
     return BEGIN.join(halves)
 
 
+_OF_THE_PAIR = {
+    "NETDUET_CLIENT_TARGET": "server:12345",
+    "NETDUET_CLIENT_EXPECT_SERVICE": "netduet",
+}
+"""Values of docker-compose.yml: its client checks the server beside it."""
+
+
 def entries(model: type[ServerSettings | ClientSettings]) -> str:
-    """Return a half's entries; the client of the pair checks the server beside it."""
+    """Return a service's entries."""
     lines = []
     for field in model.model_fields:
         name = model.variable(field)
-        default = "server:12345" if name == "NETDUET_CLIENT_TARGET" else ""
+        default = _OF_THE_PAIR.get(name, "")
         # The port inside is the one that compose publishes and the client asks.
         value = "" if name == "NETDUET_SERVER_PORT" else f"${{{name}:-{default}}}"
         lines.append(f'      {name}: "{value}"\n')

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from netduet.client.results.target import parse_target
+from netduet.client.protocols import PROTOCOLS, find_protocol
+from netduet.client.results.target import TCP_ALONE, parse_target
 from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.config.units import HOUR
 
@@ -20,6 +21,13 @@ def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         parse_target(word, _PORT)
     return words
+
+
+def _known_protocol(name: str) -> str:
+    if name and name != TCP_ALONE and find_protocol(name) is None:
+        known = ", ".join(sorted(protocol.name for protocol in PROTOCOLS))
+        raise ValueError(f"no such protocol; known are {TCP_ALONE}, {known}")
+    return name
 
 
 def _any_service(name: object) -> object:
@@ -42,12 +50,15 @@ class ClientSettings(Settings):
     expect: Literal["open", "blocked"] = "open"
     """Expectation for targets that do not state one. open: must be reachable; blocked: must not be."""
 
-    expect_service: Annotated[
+    expect_service: Annotated[str, Field(max_length=128)] = ""
+    """Service of the netduet server that must respond; `*` demands a netduet server of any service, and an empty value accepts any service, of netduet or not."""
+
+    expect_protocol: Annotated[
         str,
-        BeforeValidator(_any_service),
-        Field(max_length=128, json_schema_extra={"empty": "*"}),
-    ] = "netduet"
-    """Service that must respond; `*` accepts any."""
+        AfterValidator(_known_protocol),
+        Field(json_schema_extra={"flag": "--expect-protocol"}),
+    ] = ""
+    """Protocol that the service must speak, for targets that do not name one: `postgres`, `http`, …; `tcp` is content with an accepted connection."""
 
     family: Literal["any", "4", "6"] = "any"
     """Addresses to use: IPv4 only, IPv6 only, or any."""

@@ -114,6 +114,7 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint
         "profile",
         "family",
         "expect_service",
+        "expect_protocol",
         *(field.name for field in fields(CheckOptions)),
     )
     run = {
@@ -138,7 +139,7 @@ async def _check(
     progress = Progress() if erasable() and not settings.json_report else None
 
     def result(result: CheckResult) -> None:
-        if result.follows is not None:
+        if result.follows is not None or result.needs_server:
             return  # the verdict has one line for all of them
         if progress is not None:
             progress.clear()

@@ -15,6 +15,9 @@ from typing import Final
 
 FORMS: Final = "a target is host, host:port or [v6]:port"
 
+TCP_ALONE: Final = "tcp"
+"""Protocol in a target for which an accepted connection is enough."""
+
 _LARGEST_PORT: Final = 65_535
 _PORT_DIGITS: Final = 5
 _MAX_NAME_LENGTH: Final = 253  # RFC 1035, section 2.3.4, as text
@@ -30,11 +33,15 @@ class Expect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host (a name, or an address without brackets), a port, and the expectation."""
+    """A host (a name, or an address without brackets), a port, and the expectation.
+
+    ``protocol`` is the name of the protocol that the service must speak, "" for any.
+    """
 
     host: str
     port: int
     expect: Expect = Expect.OPEN
+    protocol: str = ""
 
     def __str__(self) -> str:
         """Return it as a person types it."""
