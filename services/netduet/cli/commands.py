@@ -107,8 +107,9 @@ def hello(arguments: Sequence[str], flags: Flags) -> int:
     [target] = _targets(loaded.settings, [word])
     from netduet.client.results.target import public_form  # noqa: PLC0415
 
-    if "=" in public_form(word):
-        raise UsageError(f"target {str(target)!r}: hello takes no expectation: omit =")
+    shown = public_form(word)
+    if "=" in shown:
+        raise UsageError(f"target {shown!r}: hello takes no expectation: remove the =")
     from netduet.client.commands.hello import hello as run  # noqa: PLC0415
 
     return run(loaded.settings, target)
