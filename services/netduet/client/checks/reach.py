@@ -237,7 +237,6 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the server is not running, or has not started listening yet",
             "it listens on another port, or only on 127.0.0.1",
-            "it is in another container than the client, and the target is localhost",
             "a firewall rejects the connection with a reset (REJECT --reject-with tcp-reset)",
         ),
         (
