@@ -105,7 +105,7 @@ async def test_write_buffer_is_bounded(start_server: StartServer) -> None:
 
 def test_hundred_stuck_peers_are_harmless(serve_command: ServeCommand) -> None:
     """A hundred peers that do not read use bounded memory, and are reset in time."""
-    server = serve_command(write_timeout="1s", write_buffer="64KiB")
+    server = serve_command(write_timeout="1s", write_buffer="64KiB", log_level="debug")
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(FramedClient(server.port))
         other.echo(b"warm")
