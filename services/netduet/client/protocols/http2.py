@@ -171,7 +171,7 @@ def recognise(data: bytes) -> Recognition | None:
 PROTOCOL: Final = Protocol(
     name="http2",
     title="HTTP/2 without TLS",
-    ports=(),
+    ports=(80,),
     converse=Http2Conversation,
     recognise=recognise,
     aliases=("h2c", "h2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Final
 
 from netduet.client.protocols.base import Conversation, Protocol, Recognition
@@ -153,6 +154,20 @@ PROTOCOL: Final = Protocol(
         "rediss",
         "smtps",
         "wss",
+    ),
+    alias_ports=MappingProxyType(
+        {
+            "amqps": 5671,
+            "imaps": 993,
+            "ldaps": 636,
+            "mqtts": 8883,
+            "pop3s": 995,
+            "rediss": 6379,
+            "smtps": 465,
+            "ssl": 443,
+            "tls": 443,
+            "wss": 443,
+        }
     ),
     login_timeout=60.0,
     login_setting="client_header_timeout",

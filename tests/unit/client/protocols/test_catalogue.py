@@ -13,6 +13,7 @@ from netduet.client.protocols import (
     recognise,
 )
 from netduet.client.protocols.base import MAX_ANSWER_BYTES, Protocol, Recognition
+from netduet.client.protocols.schemes import SCHEMES
 from tests.unit.client.protocols import answers
 
 BY_PROTOCOL: dict[str, tuple[bytes, ...]] = {
@@ -189,7 +190,7 @@ def test_names_and_aliases_are_unique() -> None:
         (22, ["ssh"]),
         (25, ["smtp"]),
         (53, ["dns-tcp"]),
-        (80, ["http"]),
+        (80, ["http", "http2"]),
         (443, ["https"]),
         (3306, ["mysql"]),
         (5432, ["postgres"]),
@@ -220,3 +221,10 @@ def test_limits_are_plausible(protocol: Protocol) -> None:
     """At least one connection may be made, and a limit of time has the setting's name."""
     assert 1 <= protocol.max_open <= protocol.max_connections
     assert bool(protocol.login_setting) == (protocol.login_timeout is not None)
+
+
+def test_scheme_of_each_alias_has_its_own_port() -> None:
+    """``amqps://host`` is TLS, but not on the port of another protocol in TLS."""
+    ports = {word: scheme.port for word, scheme in SCHEMES.items()}
+    assert (ports["amqps"], ports["rediss"], ports["tls"]) == (5671, 6379, 443)
+    assert (ports["postgresql"], ports["h2c"], ports["https"]) == (5432, 80, 443)
