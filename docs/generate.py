@@ -75,6 +75,34 @@ The file is removed when the run is complete, so the same command then starts fr
 """
 
 
+RUNS = """
+## What the server logs about clients
+
+A run is the checks of one target, or a watch: dozens of connections, or one every few seconds for days.
+The server logs one line when a run ends (`run.finished`): when none of its connections has been open, and no datagram has come, for 10 seconds, or when the server stops.
+A longer run has a line after 1, 3, 7, 15 and 25 minutes, then every 10 minutes (`run.progress`), with the totals since its start.
+A client names its run by a random id (`netduet.run`; rule P-77 of [the protocol](protocol.md)); connections without an id are a run of their address.
+Datagrams carry no id and count for the run of their address that was active last.
+
+| field | meaning |
+|---|---|
+| `client.address` | the client's address; a run over IPv4 and IPv6 has a line for each |
+| `netduet.run` | the id of the run, in hex; absent if the client names none |
+| `netduet.connections` | connections that have ended, `netduet.silent` of them without a byte from the client |
+| `netduet.open` | connections that are open |
+| `netduet.ended_by_client`, `netduet.ended_by_server` | how many ended in which way |
+| `netduet.errors` | broken rules (error codes of the protocol) and errors of the kernel |
+| `netduet.refused` | connections beyond a limit of the server, of this address |
+| `netduet.bytes_…`, `netduet.frames_…` | TCP bytes and frames, received and sent |
+| `netduet.datagrams` | datagrams received |
+| `netduet.duration_s`, `netduet.stalled_s` | seconds of the run; of them, those in which the server did not run |
+
+Other conversations (a greeting in plain text, another protocol, an opening that fails) have a line each, `connection.closed` at level info.
+So that nobody can fill the disk, an address has at most 20 lines a minute, and all together 300, runs included; beyond that, one line a minute (`logs.suppressed`) has the sum.
+With the level `debug`, every connection has its `connection.closed`, without a bound.
+"""
+
+
 def files() -> Iterator[tuple[Path, str]]:
     """Yield each generated file with what it must hold."""
     yield ROOT / ".env.example", settings_reference.env(MODELS)
@@ -130,6 +158,7 @@ def events() -> str:
         "| event | meaning |\n|---|---|\n",
     ]
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in logs.EVENTS.items()]
+    parts.append(RUNS)
     return "".join(parts)
 
 

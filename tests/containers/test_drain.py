@@ -45,7 +45,7 @@ print(json.dumps({{"answered": sum(answered), "lost": lost}}), flush=True)
 def test_sigterm_under_load_loses_no_accepted_client(sandbox: Sandbox) -> None:
     """The server exits with 0 within the grace period."""
     network = sandbox.network()
-    server = sandbox.server(network)
+    server = sandbox.server(network, env={"NETDUET_SERVER_LOG_LEVEL": "debug"})
     storm = sandbox.python(network, STORM)
     wait_for_output(storm, "storm")
     # The storm is at full strength once the server has answered some hundreds.

@@ -118,7 +118,12 @@ def test_every_log_line_conforms(sandbox: Sandbox) -> None:
     out, err = server.get_logs()
     assert err == b""
     events = [fields["event"] for fields in lines(out.decode())]
-    assert {"server.ready", "connection.closed", "server.stopped"} <= set(events)
+    assert {
+        "server.ready",
+        "connection.closed",
+        "run.finished",
+        "server.stopped",
+    } <= set(events)
     assert lines(client.err)
 
 

@@ -45,7 +45,7 @@ def test_pair_passes_and_leaves_nothing(
         report.assert_ok()
         assert list(report.checks) == [*SOON, "size", "close"]
         assert str(report).startswith(f"{duet.address}\n  PASS  name ")
-        assert "connection.closed" in duet.server_log()
+        assert "server.ready" in duet.server_log()
         with pytest.raises(DuetError, match="already started"):
             duet.start()
         [server] = engine.containers.list(all=True, filters=here)

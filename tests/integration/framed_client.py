@@ -45,10 +45,10 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def opening(**fields: object) -> bytes:
-    """Return the opening of a framed client, with changed fields."""
+def opening(number: int = 1, /, **fields: object) -> bytes:
+    """Return the opening of a framed client, with an id and changed fields."""
     message = {"version": 1, "nonce": secrets.token_hex(16)} | fields
-    return MAGIC + serialize(Kind.OPEN, json.dumps(message).encode(), id=1)
+    return MAGIC + serialize(Kind.OPEN, json.dumps(message).encode(), id=number)
 
 
 class FramedClient:
@@ -73,9 +73,9 @@ class FramedClient:
         """Close without an END."""
         self.sock.close()
 
-    def open(self, **fields: object) -> dict[str, Any]:
+    def open(self, number: int = 1, /, **fields: object) -> dict[str, Any]:
         """Send an opening; return what answers it."""
-        self.sock.sendall(opening(**fields))
+        self.sock.sendall(opening(number, **fields))
         assert self._exactly(len(MAGIC)) == MAGIC
         return self.message(Kind.OPEN)
 

@@ -17,7 +17,7 @@ from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import CheckResult, Outcome
+from netduet.client.results.verdict import CheckResult, Outcome, exit_status
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer

@@ -129,7 +129,21 @@ def test_version_is_printed(netduet: NetduetCommand) -> None:
         ("hello --greeting= x", "--greeting '': must not be empty"),
         ("serve --max-frame-size big", "--max-frame-size big: must be a size such"),
         # Targets.
-        ("check http://x", "target 'http://x': a target is host, host:port or [v6]"),
+        ("check x/gopher", "target 'x/gopher': unknown protocol 'gopher'; the known"),
+        ("hello gopher://u:p@x/y", "target 'gopher://x': unknown protocol 'gopher'; "),
+        ("check 5432", "did you mean localhost:5432 or HOST:5432?"),
+        ("check a b 80", "'80' is no target: did you mean b:80?"),
+        ("watch a 80 443", "'80' is no target: did you mean a:80?"),
+        ("check a:1 80", "'80' is no target: did you mean HOST:80?"),
+        (
+            "check a 99999",
+            "target 'a:99999': the port must be a number from 1 to 65535",
+        ),
+        ("hello a 80 b", "unexpected 'b'"),
+        (
+            "hello a:1=open",
+            "target 'a:1=open': hello takes no expectation: remove the =",
+        ),
         ("check x:0", "target 'x:0': the port must be a number from 1 to 65535"),
         ("hello [::1", "target '[::1': an IPv6 target is [address] or [address]:port"),
     ],
@@ -140,6 +154,35 @@ def test_invalid_command_is_a_one_line_error(
     """One line says what is wrong and what is valid, with status 2."""
     [error_line] = refused(netduet, *line.split())
     assert expected in error_line
+
+
+@pytest.mark.parametrize("command", ["check", "hello"])
+def test_host_and_port_may_be_two_arguments(
+    netduet: NetduetCommand, command: str
+) -> None:
+    """HOST PORT, as for nc and telnet, is the target HOST:PORT."""
+    with closed_port() as target:
+        done = netduet.run(command, *target.split(":"))
+    assert done.returncode == 1
+    assert f"{target} refuses" in done.stdout or f"{target}: ECONN" in done.stderr
+
+
+def test_watch_takes_host_and_port(netduet: NetduetCommand) -> None:
+    """An IPv6 address needs no brackets then: only the admin address is refused."""
+    words = ("watch", "::1", "12345", "--admin-host", "256.0.0.1", "--admin-port", "1")
+    [line] = refused(netduet, *words)
+    assert line.startswith("cannot listen on 256.0.0.1")
+
+
+def test_secrets_of_a_url_are_not_shown(netduet: NetduetCommand) -> None:
+    """Neither an error nor ``config show`` has user info, path or query."""
+    variables = {"NETDUET_CLIENT_TARGET": "web gopher://u:SECRET@db/SECRET?SECRET"}
+    assert refused(netduet, "check", env=variables)[0].startswith(
+        "NETDUET_CLIENT_TARGET=web …: target 'gopher://db': unknown protocol"
+    )
+    done = netduet.run("config", "show", env={"NETDUET_CLIENT_TARGET": "u:SECRET@db"})
+    assert done.returncode == 2
+    assert "SECRET" not in done.stdout + done.stderr
 
 
 def test_invalid_values_give_a_line_each(netduet: NetduetCommand) -> None:

@@ -72,7 +72,7 @@ def test_answering_server_is_healthy(
     server = serve_command(host=host or "")
     assert run(port=server.port, host=host) == (0, "")
     assert server.stop() == 0
-    assert server.of("connection.closed") == []
+    assert server.of("connection.closed") == server.of("run.finished") == []
 
 
 def test_health_check_runs_as_a_single_file(serve_command: ServeCommand) -> None:

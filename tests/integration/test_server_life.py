@@ -150,7 +150,7 @@ def test_shutdown_delay_accepts_connections(serve_command: ServeCommand) -> None
 
 def test_idle_peers_are_told_of_the_drain(serve_command: ServeCommand) -> None:
     """Idle framed peers get ``draining``, and the server does not wait for them."""
-    server = serve_command(drain_timeout="20s")
+    server = serve_command(drain_timeout="20s", log_level="debug")
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(FramedClient(server.port)) for _ in range(10)]
         silent = stack.enter_context(connect(server.port))

@@ -29,8 +29,8 @@ from tests.integration.servers import TIMEOUT_SECONDS, Line
 
 pytestmark = pytest.mark.timeout(60)
 
-AT_THE_END = 2
-"""Lines of an end: server.draining and server.stopped."""
+AT_THE_END = 3
+"""Lines of an end: server.draining, logs.suppressed and server.stopped."""
 
 BATCH = 256
 """Lines of one write, which may be counted as lost though a pipe took them."""
@@ -61,7 +61,12 @@ class Unread:
 @contextlib.contextmanager
 def unread(**settings: object) -> Iterator[tuple[Unread, int]]:
     """Run a server whose log is read until it is ready; give its port, too."""
-    chosen = {"host": "127.0.0.1", "port": 0, "log_queue": 128} | settings
+    chosen = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "log_queue": 128,
+        "log_level": "debug",  # a line for each connection, without a bound
+    } | settings
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -127,8 +132,8 @@ def test_every_line_is_a_json_object_with_common_fields(
     assert {line["event"] for line in server.lines} == {
         name
         for name in logs.EVENTS
-        if name.startswith(("server.", "connection.", "settings."))
-    } - {"server.family_absent"}
+        if name.startswith(("server.", "connection.", "run.", "settings."))
+    } - {"server.family_absent", "run.progress"}
     assert server.stderr_text() == ""
 
 
@@ -141,7 +146,7 @@ def test_ignored_variables_are_logged(serve_command: ServeCommand) -> None:
 
 def test_sigterm_loses_no_line(serve_command: ServeCommand) -> None:
     """Each of a thousand clients before the exit has its line, before the last one."""
-    server = serve_command()
+    server = serve_command(log_level="debug")
     for _ in range(1000):
         assert exchange_greetings(server.port) == GREETING
     assert server.stop() == 0

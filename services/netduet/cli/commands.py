@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from netduet.config.extras import missing_module
 from netduet.config.load import (
     Loaded,
     Settings,
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from netduet.client.results.target import Target
     from netduet.client.settings import ClientSettings
     from netduet.server.settings import ServerSettings
+
+_MODULES: Final = {"check": ("dns", "rich"), "watch": ("dns", "rich")}
+"""The optional modules that a command imports only when it needs them."""
 
 Flags = Mapping[str, object]
 
@@ -91,17 +96,24 @@ def watch(arguments: Sequence[str], flags: Flags) -> int:
     return run(loaded.settings, targets, loaded.ignored)
 
 
-def hello(word: str, flags: Flags) -> int:
-    """Greet one server; return the exit status.
+def hello(arguments: Sequence[str], flags: Flags) -> int:
+    """Greet the server of a target, or of HOST PORT; return the exit status.
 
     Raises:
         SettingsError: the settings or the target cannot be used.
+        UsageError: there are several targets, or an expectation.
 
     """
     loaded = load(client_settings(), flags)
-    if "=" in word:
-        raise UsageError(f"target {word!r}: hello takes no expectation: remove the =")
+    word, *further = host_and_port(arguments)
+    if further:
+        raise UsageError(f"unexpected {further[0]!r} (see netduet hello --help)")
     [target] = _targets(loaded.settings, [word])
+    from netduet.client.results.target import public_form  # noqa: PLC0415
+
+    shown = public_form(word)
+    if "=" in shown:
+        raise UsageError(f"target {shown!r}: hello takes no expectation: remove the =")
     from netduet.client.commands.hello import hello as run  # noqa: PLC0415
 
     return run(loaded.settings, target)
@@ -155,10 +167,10 @@ def config_reference(form: str) -> int:
 
 
 def require(command: str) -> None:
-    """Check that this image has the service that a command needs.
+    """Check that the service and the modules that a command needs are installed.
 
     Raises:
-        UsageError: it does not.
+        UsageError: they are not.
     """
     service = SERVICES.get(command)
     if service is not None and not holds(service):
@@ -167,6 +179,9 @@ def require(command: str) -> None:
             f"this image contains only the {other}; `{command}` needs the "
             f"netduet-{service} image"
         )
+    missing = missing_module(*_MODULES.get(command, ()))
+    if missing is not None:
+        raise UsageError(missing)
 
 
 def holds(service: str) -> bool:
@@ -199,13 +214,14 @@ def _models() -> list[type[Settings]]:
 
 
 def _targets(settings: ClientSettings, arguments: Sequence[str]) -> tuple[Target, ...]:
+    from netduet.client.protocols.schemes import SCHEMES  # noqa: PLC0415
     from netduet.client.results.target import Expect, parse_target  # noqa: PLC0415
 
     expect = Expect(settings.expect)
     problems, targets = [], []
-    for word in arguments or settings.target:
+    for word in host_and_port(arguments) or settings.target:
         try:
-            targets.append(parse_target(word, settings.port, expect))
+            targets.append(parse_target(word, settings.port, expect, SCHEMES))
         except ValueError as error:
             problems.append(str(error))
     if not targets and not problems:
@@ -214,3 +230,23 @@ def _targets(settings: ClientSettings, arguments: Sequence[str]) -> tuple[Target
     if problems:
         raise SettingsError(problems)
     return tuple(targets)
+
+
+def host_and_port(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the targets, with HOST PORT, as nc and telnet have it, as HOST:PORT.
+
+    Raises:
+        UsageError: a port stands where it belongs to no host, or to several.
+    """
+    from netduet.client.results.target import join  # noqa: PLC0415
+
+    for word, port in pairwise(arguments):
+        if not (port.isascii() and port.isdigit()) or word.isdigit():
+            continue
+        host = word[1:-1] if word[:1] + word[-1:] == "[]" else word
+        is_host = not set(host) & set("[]/=@") and host.count(":") != 1
+        if is_host and len(arguments) == len((word, port)):
+            return (join(host, port),)
+        meant = join(host, port) if is_host else f"HOST:{port}"
+        raise UsageError(f"{port!r} is no target: did you mean {meant}?")
+    return arguments

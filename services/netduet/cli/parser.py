@@ -47,7 +47,10 @@ _USAGE: Final = {
     "hello": "netduet hello [FLAGS] TARGET",
     "explain": "netduet explain [CLASS]",
 }
-_FORMS: Final = "host, host:port or \\[v6]:port"
+_FORMS: Final = (
+    "host, host:port or \\[v6]:port, with /protocol behind it (db:5432/postgres), "
+    "protocol://host:port, or HOST PORT"
+)
 _SHORT: Final = {"json_report": "-J", "port": "-p"}
 _WATCH: Final = frozenset(
     ("watch_neighbours", "watch_interval", "watch_checks_interval")
@@ -146,9 +149,12 @@ def _flagged(command: str) -> Callable[..., int]:
     model = commands.client_settings()
     if command == "hello":
         word = _positional("word", f"Server to greet: {_FORMS}.", "TARGET", needed=True)
+        port = _positional("port_word", "Port of HOST.", "PORT")
         return _signed(
-            lambda word, **flags: commands.hello(word, _family(flags)),
-            [word, *_slots(model, _HELLO)],
+            lambda word, port_word=None, **flags: commands.hello(
+                [word] if port_word is None else [word, port_word], _family(flags)
+            ),
+            [word, port, *_slots(model, _HELLO)],
         )
     if command == "watch":
         description = f"What to watch: {_FORMS}; for a name, all of its addresses, even as they change."

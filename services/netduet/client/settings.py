@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from netduet.client.protocols import PROTOCOLS, find_protocol
-from netduet.client.results.target import TCP_ALONE, parse_target
+from netduet.client.protocols.schemes import SCHEMES
+from netduet.client.results.target import TCP_ALONE, parse_target, public_form
 from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.config.units import HOUR
 
@@ -18,9 +19,10 @@ Seconds = Annotated[Duration, Field(gt=0, le=HOUR)]
 
 
 def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return valid targets without the secrets that a URL may hold."""
     for word in words:
-        parse_target(word, _PORT)
-    return words
+        parse_target(word, _PORT, schemes=SCHEMES)
+    return tuple(map(public_form, words))
 
 
 def _known_protocol(name: str) -> str:
@@ -42,10 +44,10 @@ class ClientSettings(Settings):
     target: Annotated[
         Words, AfterValidator(_parsable), Field(json_schema_extra={"flag": "TARGET…"})
     ] = ()
-    """Targets to check when the command line names none: host, host:port or [v6]:port, separated by commas or spaces; append =open or =blocked to state what is expected."""
+    """Targets to check when the command line names none: host, host:port, host:port/protocol or protocol://host:port, separated by commas or spaces; append =open or =blocked to state what is expected."""
 
     port: Annotated[int, Field(ge=1, le=65_535)] = _PORT
-    """Port for targets that do not name one."""
+    """Port for targets that name neither a port nor a protocol."""
 
     expect: Literal["open", "blocked"] = "open"
     """Expectation for targets that do not state one. open: must be reachable; blocked: must not be."""

@@ -86,6 +86,8 @@ TESTING: Final = {
 """Variables with our prefix that only ``netduet.testing`` reads."""
 
 _MASK: Final = "********"
+_URL: Final = re.compile(r"\S*(?:://|@)\S*")
+"""A word that may hold a secret: user info, a path or a query."""
 _MAX_SHOWN_VALUE_LENGTH: Final = 200
 _CONTRADICTION: Final = "contradiction"
 
@@ -203,6 +205,8 @@ def _lines(
             return f"{model.variable(field)}={show(info, info.default)}, the default"
         value = values[field]
         text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if unit(info) == "list":  # of targets, perhaps
+            text = _URL.sub("…", text)
         if len(text) > _MAX_SHOWN_VALUE_LENGTH:
             text = f"{text[:_MAX_SHOWN_VALUE_LENGTH]}…"
         return source.says(_MASK if is_secret(info) else typed(text))

@@ -18,7 +18,7 @@ from netduet.net import kernel
 from netduet.net.bind import BindError, Sockets, bind
 from netduet.runtime import logs
 from netduet.runtime.stall_monitor import StallMonitor
-from netduet.server.access_log import AccessLog
+from netduet.server.access_log import SWEEP_SECONDS, AccessLog
 from netduet.server.admission import Admission
 from netduet.server.context import ServerContext
 from netduet.server.counters import Counters
@@ -130,7 +130,11 @@ class Server:
             counters=self._counters,
             recent_clients=RecentClients(),
             access_log=AccessLog(
-                log, self._counters, admission, settings.max_plain_text
+                log,
+                self._counters,
+                admission,
+                settings.max_plain_text,
+                stalled=lambda: self._stalls.total,
             ),
         )
         self._identity = identity
@@ -153,10 +157,17 @@ class Server:
         handlers = self._context.handlers
         flows = UdpFlowCounters()
         endpoints = [
-            UdpEndpoint(sock, handlers, self._counters, flows, self._streams)
+            UdpEndpoint(
+                sock,
+                handlers,
+                self._counters,
+                flows,
+                self._streams,
+                access_log=self._context.access_log,
+            )
             for sock in sockets.udp
         ]
-        async with self._stalls, self._admin(admin, sockets):
+        async with self._stalls, self._admin(admin, sockets), self._sweeps(loop):
             await listener.start(self._settings.backlog)
             for endpoint in endpoints:
                 endpoint.start(loop)
@@ -172,6 +183,7 @@ class Server:
             for endpoint in endpoints:
                 endpoint.stop(loop)
             await self._drain(loop)
+            self._context.access_log.close(loop.time())
             self._say_stopped()
 
     def stop(self) -> None:
@@ -212,6 +224,21 @@ class Server:
                     "admin.listening", **where, **{"server.port": admin.port}
                 )
             yield
+
+    @contextlib.asynccontextmanager
+    async def _sweeps(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
+        """Have the access log sum up what has ended."""
+
+        async def sweep() -> None:
+            while True:
+                await asyncio.sleep(SWEEP_SECONDS)
+                self._context.access_log.sweep(loop.time())
+
+        task = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            task.cancel()
 
     def _ready(self) -> bool:
         """Whether new connections are welcome: not after the first signal."""

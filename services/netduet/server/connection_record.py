@@ -20,14 +20,15 @@ class ConnectionRecord:
     """A closed connection: the access log, the counters and the ledger read it.
 
     ``text`` is what a plain peer sent, ``duration`` is in seconds, and ``conn_id``
-    is None unless a framed peer opened the connection. ``served`` is False for a
-    connection that a limit refused.
+    is None unless a framed peer opened the connection; ``run_id`` is 0 if that named no
+    run. ``served`` is False for a connection that a limit refused.
     """
 
     peer: Address
     local: Address
     served: bool
     conn_id: str | None
+    run_id: int
     dialect: Dialect
     text: bytes
     ended: str
@@ -49,6 +50,7 @@ class ConnectionRecord:
         local: Address,
         served: bool,
         conn_id: str | None,
+        run_id: int,
         ended: str,
         ended_by: str,
         error: BaseException | None,
@@ -61,6 +63,7 @@ class ConnectionRecord:
             local=local,
             served=served,
             conn_id=conn_id,
+            run_id=run_id,
             dialect=_dialect(wire),
             text=bytes(wire.text),
             ended=ended,
@@ -76,9 +79,13 @@ class ConnectionRecord:
 
     @property
     def is_health_check(self) -> bool:
-        """Whether a local client opened and ended the connection without a question."""
+        """Whether a local client opened and ended the connection without a question.
+
+        A check does so too, but as part of a run.
+        """
         return (
-            self.peer[0] in ("127.0.0.1", "::1")
+            not self.run_id
+            and self.peer[0] in ("127.0.0.1", "::1")
             and self.ended == "end"
             and self.frames_received <= 2  # noqa: PLR2004 - OPEN and END
         )

@@ -30,6 +30,7 @@ from netduet.wire.events import (
     PeerFailed,
     RequestReceived,
 )
+from netduet.wire.frames import MIN_RUN_ID
 from netduet.wire.state_machine import Role, State
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class TcpConnection(asyncio.Protocol):
         "_loop",
         "_open_connections",
         "_peer",
+        "_run_id",
         "_started",
         "_writer",
         "listener",
@@ -72,6 +74,7 @@ class TcpConnection(asyncio.Protocol):
         self._open_connections = open_connections
         self._entry: ConnectionEntry | None = None
         self._delayed: DelayedHandlers | None = None
+        self._run_id = 0
         self.listener = listener
 
     # Callbacks of the loop
@@ -153,7 +156,7 @@ class TcpConnection(asyncio.Protocol):
             self._entry.close(record)
         self._context.admission.leave(self._peer[0])
         self._open_connections.discard(self)
-        self._context.access_log.closed(record)
+        self._context.access_log.closed(record, self._loop.time())
 
     # For the drain
 
@@ -190,7 +193,7 @@ class TcpConnection(asyncio.Protocol):
         writer = self._writer
         match event:
             case OpenReceived(message, frame_id):
-                conn_id = self._open().conn_id
+                conn_id = self._open(frame_id).conn_id
                 welcome = self._context.handlers.welcome(
                     message, conn_id, self._peer, self._local
                 )
@@ -230,7 +233,8 @@ class TcpConnection(asyncio.Protocol):
             self._delayed = DelayedHandlers(self._writer)
         self._delayed.start(cast("Request", request.message), request.id)
 
-    def _open(self) -> ConnectionEntry:
+    def _open(self, frame_id: int) -> ConnectionEntry:
+        """Remember an open connection; the id of its opening may name a run."""
         self._entry = ConnectionEntry(
             new_id(),
             self._peer,
@@ -240,9 +244,11 @@ class TcpConnection(asyncio.Protocol):
             self._writer.descriptor,
         )
         self._context.ledger.add(self._entry)
-        address = self._peer[0]
+        address, now = self._peer[0], self._loop.time()
+        self._run_id = frame_id if frame_id >= MIN_RUN_ID else 0
+        self._context.access_log.opened(address, self._run_id, now)
         if address != self._local[0]:  # not the health check of this host
-            self._context.recent_clients.add(address, self._loop.time())
+            self._context.recent_clients.add(address, now)
         return self._entry
 
     def _expire(self, now: float) -> None:
@@ -258,6 +264,7 @@ class TcpConnection(asyncio.Protocol):
             local=self._local,
             served=self._decision is AdmissionDecision.SERVED,
             conn_id=None if self._entry is None else self._entry.conn_id,
+            run_id=self._run_id,
             ended=writer.ended or "",
             ended_by=writer.ended_by or "",
             error=writer.error,

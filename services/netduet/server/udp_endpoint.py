@@ -17,6 +17,7 @@ from netduet.wire.frames import MAGIC, Frame, Kind
 from netduet.wire.messages import Open, decode
 
 if TYPE_CHECKING:
+    from netduet.server.access_log import AccessLog
     from netduet.server.address import Address
     from netduet.server.counters import Counters
     from netduet.server.udp_flow_counters import UdpFlowCounters
@@ -55,8 +56,11 @@ class UdpEndpoint:
         counters: Counters,
         flows: UdpFlowCounters,
         streams: UdpStreams,
+        *,
+        access_log: AccessLog,
     ) -> None:
         """Take over a bound, non-blocking socket."""
+        self._access_log = access_log
         self._flows = flows
         self._streams = streams
         self._sock = sock
@@ -99,7 +103,9 @@ class UdpEndpoint:
                 answer = self._answer(data, (peer[0], peer[1]), (local, self._port))
             if answer is None:
                 self._counters.datagrams_ignored += 1
-            elif (
+                continue
+            self._access_log.datagram(peer[0])
+            if (
                 answer is not TAKEN
                 and not self._send(answer, source, peer)
                 and data[_KIND] == Kind.COUNT

@@ -34,6 +34,9 @@ ANSWER: Final = 0x01
 """Bit 0 of the flags: the frame is an answer."""
 
 
+MIN_RUN_ID: Final = 2**32
+"""The smallest id of an OPEN that names a run; smaller ones name none (P-77)."""
+
 MAX_CONTROL: Final = 64 * 1024
 """Bytes a control payload (JSON) may have, in either direction."""
 

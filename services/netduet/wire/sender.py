@@ -137,13 +137,13 @@ class Sender:
 
     # Client
 
-    def open(self, message: Open, now: float) -> None:
-        """Client: send the magic and the opening."""
+    def open(self, message: Open, now: float, run_id: int = 0) -> None:
+        """Client: send the magic and the opening; ``run_id`` names a run (P-77)."""
         self._demand(Role.CLIENT, State.START)
         self._move(Input.MAGIC)
         self.deadline = now + self.limits.opening
         self._send(MAGIC)
-        self._send_frame(frames.serialize(Kind.OPEN, encode(message)))
+        self._send_frame(frames.serialize(Kind.OPEN, encode(message), id=run_id))
         if self.plain:  # another program sent bytes before we did
             self._set_foreign()
 

@@ -37,6 +37,7 @@ def close(entry: ConnectionEntry, wire: Connection, ended: str) -> None:
         local=("192.0.2.2", 12345),
         served=True,
         conn_id=entry.conn_id,
+        run_id=0,
         ended=ended,
         ended_by="client",
         error=None,

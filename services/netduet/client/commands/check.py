@@ -24,6 +24,7 @@ from netduet.client.commands.setup import (
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
+from netduet.client.net.run_id import start_run
 from netduet.client.report import text
 from netduet.client.report.tables import tables
 from netduet.client.report.terminal import (
@@ -157,6 +158,7 @@ async def _check(
                 settings.checks,
                 None if resume is None else resume.for_target(number),
             )
+            start_run()
             await signals.run(_run(check_runner, progress))
             verdicts[number] = _conclude(check_runner, write, client_instance(settings))
         in_order = [verdicts[number] for number in range(len(targets))]

@@ -23,6 +23,7 @@ from netduet.client.commands.setup import (
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
+from netduet.client.net.run_id import start_run
 from netduet.client.report.terminal import writer
 from netduet.client.watch.discovery import ResolvedTarget, TargetSet
 from netduet.client.watch.monitor import Intervals, Monitor
@@ -76,6 +77,7 @@ async def _watch(
     options = replace(context.options, expect_instances=0)
     context = replace(context, profile="quick", options=options)
     client = client_instance(settings)
+    start_run()
     signals = SignalScope()
     write: WriteLines = no_output if settings.json_report else writer(settings.color)
     notifier = Notifier(write, words=not settings.json_report)

@@ -19,6 +19,7 @@ from netduet.client.net.handshake import (
     failed_handshake,
     handshake_from_event,
 )
+from netduet.client.net.run_id import run_id
 from netduet.client.net.wakeup import Wakeup
 from netduet.net import kernel
 from netduet.net.tcp_info import tcp_info
@@ -113,7 +114,7 @@ class FramedConnection(asyncio.Protocol):
         before = self._retransmissions()
         if self.wire.state is State.START and not self.is_closed:
             # Otherwise the server was done before we could send.
-            self.wire.open(Open(nonce=nonce), start)
+            self.wire.open(Open(nonce=nonce), start, run_id())
             self._flush()
         event = await self._next(timeout)
         handshake = handshake_from_event(

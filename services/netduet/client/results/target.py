@@ -1,19 +1,28 @@
-"""A target as a person types it: ``host``, ``host:port`` or ``[v6]:port``.
+"""A target as a person types it: ``host``, ``host:port``, ``[v6]:port`` or a URL.
 
-``=open`` or ``=blocked`` may follow, which states the expectation. No name (RFC 1123
-§2.1), address or port contains a ``=``, but the scope of an IPv6 address may, so only
-what follows the bracket counts there.
+``/protocol`` may follow the first three. ``=open`` or ``=blocked`` may follow all, which
+states the expectation. No name (RFC 1123 §2.1), address or port contains a ``=``, but the
+scope of an IPv6 address may, so only what follows the bracket counts there.
+
+User info, path and query of a URL (RFC 3986 §3) may hold secrets: ``public_form`` drops
+them before anything else reads the text.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+import re
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
-FORMS: Final = "a target is host, host:port or [v6]:port"
+FORMS: Final = (
+    "a target is host, host:port or [v6]:port, with /protocol behind it if needed, or "
+    "protocol://host:port"
+)
 
 TCP_ALONE: Final = "tcp"
 """Protocol in a target for which an accepted connection is enough."""
@@ -22,6 +31,11 @@ _LARGEST_PORT: Final = 65_535
 _PORT_DIGITS: Final = 5
 _MAX_NAME_LENGTH: Final = 253  # RFC 1035, section 2.3.4, as text
 _MAX_LABEL_LENGTH: Final = 63
+
+_URL: Final = re.compile(
+    "((?:jdbc:)?[a-z][a-z0-9+.-]*)://([^/?#]*)([^?#]*)(.*)", re.DOTALL | re.IGNORECASE
+)
+_IPV4_PART: Final = re.compile("0[xX][0-9a-fA-F]*|[0-9]+")  # as inet_aton(3) reads it
 
 
 class Expect(StrEnum):
@@ -35,7 +49,8 @@ class Expect(StrEnum):
 class Target:
     """A host (a name, or an address without brackets), a port, and the expectation.
 
-    ``protocol`` is the name of the protocol that the service must speak, "" for any.
+    ``protocol`` is the name of the protocol that the service should speak; "" if the
+    target names none.
     """
 
     host: str
@@ -44,32 +59,113 @@ class Target:
     protocol: str = ""
 
     def __str__(self) -> str:
-        """Return it as a person types it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        """Return host and port as a person types them; reports use it as a key."""
+        return join(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """The protocol that a word in a target stands for, and its default port."""
+
+    protocol: str
+    port: int
+
+
+NO_SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({})
+
+
+def join(host: str, port: int | str) -> str:
+    """Return ``host:port``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_target(
-    text: str, default_port: int, default_expect: Expect = Expect.OPEN
+    text: str,
+    default_port: int,
+    default_expect: Expect = Expect.OPEN,
+    schemes: Mapping[str, Scheme] = NO_SCHEMES,
 ) -> Target:
-    """Parse a target.
+    """Parse a target; ``schemes`` are the known protocols, by word in lower case.
+
+    A target that names a protocol but no port has the protocol's port.
 
     Raises:
-        ValueError: it is not valid; the message says what would be.
+        ValueError: it is not valid; the message says what would be, without secrets.
     """
-    text = text.strip()
-    authority, expect = _expectation(text, default_expect)
-    host, port = _parse_authority(text, authority, default_port)
-    return Target(host, port, expect)
+    text = public_form(text.strip())
+    word, is_url, rest = text.partition("://")
+    rest, expect = _expectation(text, rest if is_url else text, default_expect)
+    if not is_url:
+        bracket = rest.rfind("]") + 1
+        authority, slash, word = rest[bracket:].partition("/")
+        rest = rest[:bracket] + authority
+        if not slash:
+            return Target(*_parse_authority(text, rest, default_port), expect)
+    scheme = _find_scheme(text, word, schemes)
+    host, port = _parse_authority(text, rest, scheme.port)
+    return Target(host, port, expect, scheme.protocol)
 
 
-def _expectation(text: str, default: Expect) -> tuple[str, Expect]:
-    bracket = text.rfind("]") + 1
-    authority, equals, word = text[bracket:].partition("=")
+def public_form(text: str) -> str:
+    """Return a target as it may be shown: a URL without user info, path and query.
+
+    Raises:
+        ValueError: there is user info where none can be.
+    """
+    match = _URL.fullmatch(text)
+    if match is None:
+        if "://" in text:
+            raise _bad("…://…", FORMS)
+        if "@" in text and not text.startswith("["):
+            raise _bad(f"…@{text.rpartition('@')[2]}", FORMS)
+        return text
+    scheme, authority, path, query = match.groups()
+    _, at, host = authority.rpartition("@")
+    name, colon, port = host.rpartition(":")
+    if not at and colon and "]" not in port:
+        # Perhaps not a port, but the password of user info that a / ended.
+        if "@" in path + query:
+            raise _bad(
+                f"{scheme}://…",
+                "write / ? # in a password as %2F %3F %23, or leave the path out",
+            )
+        if not port.partition("=")[0].isdigit():
+            host = f"{name}:…"
+    return f"{scheme}://{host}{_trailing_expectation(path, query)}"
+
+
+def _trailing_expectation(path: str, query: str) -> str:
+    """Return the last = of a URL and what follows it, "" if it states no expectation.
+
+    The first = of a query's parameter is the parameter's own.
+    """
+    part = re.split("[?#&;]", path + query)[-1]
+    before, equals, word = part.rpartition("=")
+    if not equals or (query and before and "=" not in before):
+        return ""
+    return f"={word if word in tuple(Expect) else '…'}"
+
+
+def _find_scheme(text: str, word: str, schemes: Mapping[str, Scheme]) -> Scheme:
+    """Return the scheme of a word; ``postgresql+psycopg`` is ``postgresql``."""
+    word = word.lower().removeprefix("jdbc:")
+    base, _, variant = word.partition("+")
+    scheme = schemes.get(word) or schemes.get(base)
+    if scheme is None:
+        known = ", ".join(sorted({known.protocol for known in schemes.values()}))
+        raise _bad(text, f"unknown protocol {word!r}; the known ones are {known}")
+    if variant == "srv":
+        raise _bad(text, "+srv names no host: give a host and port of the SRV record")
+    return scheme
+
+
+def _expectation(text: str, rest: str, default: Expect) -> tuple[str, Expect]:
+    bracket = rest.rfind("]") + 1
+    authority, equals, word = rest[bracket:].partition("=")
     if not equals:
-        return text, default
+        return rest, default
     try:
-        return text[:bracket] + authority, Expect(word)
+        return rest[:bracket] + authority, Expect(word)
     except ValueError:
         raise _bad(
             text, f"the = must be followed by open or blocked, not {word!r}"
@@ -83,14 +179,16 @@ def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str,
         if not bracket or (rest and not rest.startswith(":")):
             raise _bad(text, "an IPv6 target is [address] or [address]:port")
         return _ipv6(text, host), _port(text, rest, default_port)
-    if (
-        authority.count(":") > 1 and "/" not in authority
-    ):  # bare IPv6: no port can follow
+    if authority.count(":") > 1:  # bare IPv6: no port can follow
         return _ipv6(text, authority), default_port
     host, colon, port = authority.partition(":")
-    is_invalid = any(not char.isprintable() or char in " /@?#[]" for char in authority)
-    if is_invalid or not host or host.startswith("-"):
+    if any(not char.isprintable() or char in " /@?#[]%" for char in authority):
         raise _bad(text, FORMS)
+    if not host and _is_port(port):
+        raise _bad(text, _meant(port))
+    if not host or host.startswith("-"):
+        raise _bad(text, FORMS)
+    _refuse_short_ipv4(text, host)
     labels = host.removesuffix(".").split(".")
     if len(host) > _MAX_NAME_LENGTH or not all(
         0 < len(label) <= _MAX_LABEL_LENGTH for label in labels
@@ -103,6 +201,32 @@ def _parse_authority(text: str, authority: str, default_port: int) -> tuple[str,
             ),
         )
     return host, _port(text, colon + port, default_port)
+
+
+def _refuse_short_ipv4(text: str, host: str) -> None:
+    """Refuse what inet_aton(3), and so getaddrinfo(3), takes for an IPv4 address.
+
+    Raises:
+        ValueError: it is digits alone, or not four decimal numbers.
+    """
+    if _is_port(host):
+        raise _bad(text, f"digits alone are no host: {_meant(host)}")
+    if not all(map(_IPV4_PART.fullmatch, host.split("."))):
+        return
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        try:
+            meant = f": did you mean {socket.inet_ntoa(socket.inet_aton(host))}?"
+        except OSError:
+            meant = ""
+        raise _bad(
+            text, f"an IPv4 address has four decimal numbers up to 255{meant}"
+        ) from None
+
+
+def _meant(port: str) -> str:
+    return f"did you mean localhost:{port} or HOST:{port}?"
 
 
 def _ipv6(text: str, host: str) -> str:
@@ -122,10 +246,14 @@ def _port(text: str, suffix: str, default: int) -> int:
     digits = suffix[1:]
     if not digits:
         raise _bad(text, "no port follows the colon")
-    number = digits.isascii() and digits.isdigit() and len(digits) <= _PORT_DIGITS
-    if not number or not 0 < int(digits) <= _LARGEST_PORT:
+    if not _is_port(digits):
         raise _bad(text, f"the port must be a number from 1 to {_LARGEST_PORT}")
     return int(digits)
+
+
+def _is_port(digits: str) -> bool:
+    number = digits.isascii() and digits.isdigit() and len(digits) <= _PORT_DIGITS
+    return number and 0 < int(digits) <= _LARGEST_PORT
 
 
 def _bad(text: str, reason: str) -> ValueError:

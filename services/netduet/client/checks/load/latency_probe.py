@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.checks.load.results import EchoTiming
+from netduet.client.net.run_id import run_id
 from netduet.wire.connection import Connection
 from netduet.wire.events import WelcomeReceived
 from netduet.wire.frames import ANSWER, Kind, parse, serialize
@@ -51,6 +52,7 @@ class LatencyProbe:
         self._address = address
         self._interval = interval
         self._timeout = timeout
+        self._run_id = run_id()  # the thread has no task
         self._over = threading.Event()
         self._echoes: list[EchoTiming] = []
         self._unread = b""
@@ -111,7 +113,8 @@ class LatencyProbe:
 
     def _open(self, sock: socket.socket) -> None:
         connection = Connection(Role.CLIENT, Limits(), time.monotonic())
-        connection.open(Open(nonce=secrets.token_hex(16)), time.monotonic())
+        opening = Open(nonce=secrets.token_hex(16))
+        connection.open(opening, time.monotonic(), self._run_id)
         sock.sendall(b"".join(connection.data_to_send()))
         while True:
             data = sock.recv(_READ_BYTES)
