@@ -222,7 +222,7 @@ def _describe_failure(handshake: Handshake) -> str:
     if handshake.refused is not None:
         return f"the server said {handshake.refused.code}"
     if handshake.foreign or handshake.broken is not None:
-        return "something other than a netduet server responded"
+        return "something other than the expected server responded"
     if not handshake.accepted:
         return handshake.detail
     if handshake.closed:

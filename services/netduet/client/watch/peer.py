@@ -273,6 +273,7 @@ class Peer:
             unreachable,
             send_error,
             connections_work,
+            self.keepalive_probe.detector.answered > 0,
         )
         start = state.start
         if start is None:

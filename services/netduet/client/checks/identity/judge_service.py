@@ -44,8 +44,7 @@ def service_findings(
     findings = []
     if recognition.refusal is not None:
         seen = f'{answer.address} {_verb(recognition.refusal)}: "{escape(recognition.reason)}"'
-        evidence = ((Side.SERVER, f'it says: "{escape(recognition.reason)}"'),)
-        findings.append(Finding(_REFUSALS[recognition.refusal], seen, evidence))
+        findings.append(Finding(_REFUSALS[recognition.refusal], seen))
     certificate = recognition.certificate
     if certificate is not None and certificate.problem in _CERTIFICATE_FAILURES:
         failure = _CERTIFICATE_FAILURES[certificate.problem]

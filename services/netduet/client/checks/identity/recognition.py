@@ -57,18 +57,28 @@ class Recogniser:
         if expected.tcp_alone:
             return await self._listen(address)
         if expected.protocol is not None:
-            answer = await self._greet(address, expected.protocol, self.timeouts)
-        elif address.port == NETDUET_PORT:
-            answer = await self._open_framed(address)
-        else:
-            return await self._identify_any(address, likely)
-        return await self._follow(address, answer)
+            return await self._identify_demanded(address, expected.protocol)
+        if address.port == NETDUET_PORT:
+            return await self._follow(address, await self._open_framed(address))
+        return await self._identify_any(address, likely)
+
+    async def _identify_demanded(
+        self, address: Address, demanded: Protocol
+    ) -> IdentityAnswer:
+        """Greet in the demanded protocol; find out what answers instead."""
+        answer = await self._greet(address, demanded, self.timeouts)
+        if answer.protocol is not None or not answer.handshake.accepted:
+            return answer
+        if answer.handshake.foreign:
+            return await self._follow(address, answer)
+        other = await self._identify_unknown(address, [demanded])
+        return other if _is_found(other) else answer
 
     async def _identify_any(
         self, address: Address, likely: Sequence[Protocol]
     ) -> IdentityAnswer:
         usual = protocols.protocols_of_port(address.port)
-        tried = list(dict.fromkeys((*likely, *usual)))
+        tried = [*likely, *(each for each in usual if each not in likely)]
         silent = None
         for protocol in tried:
             answer = await self._greet(address, protocol, self.timeouts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.size.results import SizeTrial, TrialOutcome, TrialPlan
@@ -80,6 +81,8 @@ async def _ask(connection: ServiceConnection, plan: TrialPlan) -> SizeTrial:
     sent = connection.sent
     connection.ask(size)
     size = connection.sent - sent
+    if plan.size is None and size < full_packet:
+        plan = replace(plan, size=size)  # no question is that long
     outcome, window, after = await _wait(connection, before, brief=plan.brief)
     ending = connection.ending
     return SizeTrial(
