@@ -20,6 +20,7 @@ from netduet.client.protocols.messages import (
 
 _HEADER: Final = struct.Struct("<IIII")
 """Size, request id, the id that is answered, opcode."""
+_SIZE_BYTES: Final = 4
 _OP_MSG: Final = 2013
 """The opcode of requests and answers since MongoDB 3.6."""
 _FIRST_ID: Final = 0x6E6475
@@ -74,14 +75,15 @@ class MongodbConversation(MessageConversation):
 
     def _message_size(self, received: bytearray) -> int:
         if len(received) < _HEADER.size:
-            if len(received) >= 4 and received[3]:  # noqa: PLR2004 - the size's last byte
+            size = int.from_bytes(received[:_SIZE_BYTES], "little")
+            if len(received) >= _SIZE_BYTES and size > MAX_ANSWER_BYTES:
                 raise ForeignDataError(bytes(received))
             return 0
         size, _, answered, opcode = _HEADER.unpack_from(received)
         known = _FIRST_ID <= answered <= self._number and opcode == _OP_MSG
         if not known or not _BODY < size <= MAX_ANSWER_BYTES:
             raise ForeignDataError(bytes(received[:20]))
-        return int(size) if len(received) >= size else 0
+        return size if len(received) >= size else 0
 
     def _read_message(self, message: bytes) -> bytes:
         if self.recognition is None:
