@@ -26,8 +26,8 @@ pytestmark = pytest.mark.timeout(60)
 
 A, B = MIN_RUN_ID, 2**64 - 1
 
-QUICK = "reach,identity,balance,churn"
-"""Checks that open many connections in a second or two."""
+CHECKS = "reach,identity,balance,load"
+"""Many connections, of the loop and of a thread."""
 
 
 @pytest.fixture
@@ -145,14 +145,14 @@ def test_check_is_one_line(serve_command: ServeCommand, tmp_path: Path) -> None:
     with NetduetCommand(tmp_path) as command:
         target = f"127.0.0.1:{server.port}"
         for _ in range(2):
-            done = command.run("check", "--checks", QUICK, target)
+            done = command.run("check", "--checks", CHECKS, target)
             assert done.returncode == 0, done.stdout
     assert server.stop() == 0
     lines = server.of("run.finished")
     assert len({line["netduet.run"] for line in lines}) == len(lines) == 2
     [stopped] = server.of("server.stopped")
     counted = sum(line["netduet.connections"] for line in lines)
-    assert counted == stopped["netduet.accepted"] > 200
+    assert counted == stopped["netduet.accepted"] > 120
     assert server.of("connection.closed") == []
 
 
