@@ -57,6 +57,10 @@ def _run(words: list[str]) -> int:
 
 
 def _complain(error: Exception) -> int:
+    if isinstance(error, ModuleNotFoundError) and not _is_own(error.name):
+        from netduet.config.extras import installation_hint  # noqa: PLC0415
+
+        return _say([installation_hint(error.name or "")], USAGE)
     from netduet.cli.commands import UsageError  # noqa: PLC0415
     from netduet.config.load import SettingsError  # noqa: PLC0415
 
@@ -76,6 +80,11 @@ def _complain(error: Exception) -> int:
     place = _place(error)
     line = f"internal error, please report it: {type(error).__name__}: {message}{place}"
     return _say([line], INTERRUPTED)
+
+
+def _is_own(module: str | None) -> bool:
+    """Return whether a module is of this package: an image has only one service."""
+    return module is None or module.partition(".")[0] == "netduet"
 
 
 def _place(error: Exception) -> str:

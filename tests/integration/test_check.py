@@ -134,6 +134,8 @@ def test_closed_port_is_refused(netduet: NetduetCommand) -> None:
         done = netduet.run("check", target)
     assert failed(done, "reach") == "reach.refused"
     assert f"observed {target} refuses connections" in unwrapped(done)
+    assert "where client (this end)" in unwrapped(done)
+    assert "note: localhost is this " in unwrapped(done)
 
 
 def test_unknown_name_is_the_root(netduet: NetduetCommand) -> None:

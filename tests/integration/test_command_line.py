@@ -140,7 +140,10 @@ def test_version_is_printed(netduet: NetduetCommand) -> None:
             "target 'a:99999': the port must be a number from 1 to 65535",
         ),
         ("hello a 80 b", "unexpected 'b'"),
-        ("hello a:1=open", "target 'a:1': hello takes no expectation: omit ="),
+        (
+            "hello a:1=open",
+            "target 'a:1=open': hello takes no expectation: remove the =",
+        ),
         ("check x:0", "target 'x:0': the port must be a number from 1 to 65535"),
         ("hello [::1", "target '[::1': an IPv6 target is [address] or [address]:port"),
     ],

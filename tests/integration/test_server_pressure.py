@@ -59,9 +59,21 @@ def memory(command: ServerProcess) -> int:
 
 def was_reset(sock: socket.socket) -> bool:
     """Wait for the end of a connection without reading; return if it was a reset."""
+    return is_reset(sock, 10_000)
+
+
+def is_reset(sock: socket.socket, milliseconds: int = 10) -> bool:
+    """Return whether a connection is reset within a time, without reading."""
     poller = select.poll()
     poller.register(sock, 0)  # POLLHUP and POLLERR alone: a FIN gives neither
-    return bool(poller.poll(10_000))
+    return bool(poller.poll(milliseconds))
+
+
+def send_more(sent: dict[socket.socket, int]) -> None:
+    """Send echoes on each connection while its kernel takes them; count the bytes."""
+    for sock in sent:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            sent[sock] += sock.send(ECHOES[sent[sock] % len(ECHOES) :])
 
 
 async def overfill(sock: socket.socket, connection: TcpConnection) -> tuple[int, int]:
@@ -117,9 +129,7 @@ def test_hundred_stuck_peers_are_harmless(serve_command: ServeCommand) -> None:
         most, slowest = before, 0.0
         start = time.monotonic()
         while time.monotonic() < start + 1:
-            for sock in socks:
-                with contextlib.suppress(BlockingIOError, ConnectionError):
-                    sent[sock] += sock.send(ECHOES[sent[sock] % len(ECHOES) :])
+            send_more(sent)
             asked = time.monotonic()
             assert other.echo(b"x" * 64) == b"x" * 64
             slowest = max(slowest, time.monotonic() - asked)
@@ -128,8 +138,11 @@ def test_hundred_stuck_peers_are_harmless(serve_command: ServeCommand) -> None:
         # Without a bound it would be all that was sent: hundreds of MiB.
         assert most - before < 2 * 100 * (64 * KIB + READ)
         assert slowest < 0.5
-        assert all(was_reset(sock) for sock in socks)
-        assert time.monotonic() - start < 6
+        # On a busy machine, not every peer has sent enough to be stuck yet.
+        while sent and time.monotonic() < start + TIMEOUT_SECONDS:
+            send_more(sent)
+            sent = {sock: count for sock, count in sent.items() if not is_reset(sock)}
+        assert not sent
         assert other.echo(b"unharmed") == b"unharmed"
         server.closed_line(100)
         lines = server.of("connection.closed")

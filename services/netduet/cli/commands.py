@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from netduet.config.extras import missing_module
 from netduet.config.load import (
     Loaded,
     Settings,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from netduet.client.results.target import Target
     from netduet.client.settings import ClientSettings
     from netduet.server.settings import ServerSettings
+
+_MODULES: Final = {"check": ("dns", "rich"), "watch": ("dns", "rich")}
+"""The optional modules that a command imports only when it needs them."""
 
 Flags = Mapping[str, object]
 
@@ -107,8 +111,9 @@ def hello(arguments: Sequence[str], flags: Flags) -> int:
     [target] = _targets(loaded.settings, [word])
     from netduet.client.results.target import public_form  # noqa: PLC0415
 
-    if "=" in public_form(word):
-        raise UsageError(f"target {str(target)!r}: hello takes no expectation: omit =")
+    shown = public_form(word)
+    if "=" in shown:
+        raise UsageError(f"target {shown!r}: hello takes no expectation: remove the =")
     from netduet.client.commands.hello import hello as run  # noqa: PLC0415
 
     return run(loaded.settings, target)
@@ -162,10 +167,10 @@ def config_reference(form: str) -> int:
 
 
 def require(command: str) -> None:
-    """Check that this image has the service that a command needs.
+    """Check that the service and the modules that a command needs are installed.
 
     Raises:
-        UsageError: it does not.
+        UsageError: they are not.
     """
     service = SERVICES.get(command)
     if service is not None and not holds(service):
@@ -174,6 +179,9 @@ def require(command: str) -> None:
             f"this image contains only the {other}; `{command}` needs the "
             f"netduet-{service} image"
         )
+    missing = missing_module(*_MODULES.get(command, ()))
+    if missing is not None:
+        raise UsageError(missing)
 
 
 def holds(service: str) -> bool:

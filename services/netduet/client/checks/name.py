@@ -14,6 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.checks.base import Check, CheckContext
+from netduet.client.checks.containers import (
+    ContainerFacts,
+    note_on_unknown_name,
+    read_facts,
+)
 from netduet.client.net.dial import Cause, Resolution, in_thread, resolve
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
@@ -24,6 +29,8 @@ QUERIES_PER_RECORD: Final = 3
 SLOW_SECONDS: Final = 1.0
 """Seconds from which a look-up is noted as slow: resolvers retry after 2.5 or 5 s."""
 
+_UNKNOWN_CAUSES: Final = (Cause.NOT_FOUND, Cause.OTHER)
+"""Docker's DNS answers SERVFAIL for an unknown name if it cannot ask another server."""
 
 _UNPROVEN_REMARK: Final = (
     "a name that does not resolve proves nothing about blocking: it may be misspelt, "
@@ -42,13 +49,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class NameResult:
-    """The measurement. ``queries`` is empty for an IP address, and without DNS."""
+    """The measurement. ``queries`` is empty for an IP address, and without DNS.
+
+    ``facts`` are read if the name does not resolve.
+    """
 
     host: str
     literal: bool
     resolution: Resolution
     queries: tuple[Query, ...]
     expect: Expect = Expect.OPEN
+    facts: ContainerFacts | None = None
 
 
 async def measure(context: CheckContext) -> NameResult:
@@ -63,7 +74,8 @@ async def measure(context: CheckContext) -> NameResult:
     )
     resolution = await resolve(host, context.target.port, context.family, timeout)
     queries = tuple(query for found in await evidence for query in found)
-    return NameResult(host, literal, resolution, queries, context.target.expect)
+    facts = None if resolution.cause is None else read_facts()
+    return NameResult(host, literal, resolution, queries, context.target.expect, facts)
 
 
 async def _query_record(host: str, record: str, timeout: float) -> list[Query]:
@@ -127,9 +139,12 @@ def judge(name: NameResult) -> Judgement:
     if resolution.cause is not None:
         finding = _finding(name, resolution)
         remarks: tuple[str, ...] = ()
+        if name.facts and resolution.cause in _UNKNOWN_CAUSES:
+            note = note_on_unknown_name(name.host, name.facts)
+            remarks = (note,) if note else ()
         if name.expect is Expect.BLOCKED:
             finding = replace(finding, outcome=Outcome.INCONCLUSIVE)
-            remarks = (_UNPROVEN_REMARK,)
+            remarks = (_UNPROVEN_REMARK, *remarks)
         return Judgement(
             f"{name.host} could not be resolved",
             (finding,),

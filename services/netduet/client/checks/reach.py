@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import ipaddress
+from dataclasses import dataclass, replace
 from typing import Final
 
 from netduet.client.checks.base import Check, CheckContext
+from netduet.client.checks.containers import (
+    ContainerFacts,
+    note_on_own_address,
+    note_on_refused_name,
+    read_facts,
+)
 from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
 from netduet.client.results.failure import Failure, Severity
@@ -29,10 +36,15 @@ _ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 
 @dataclass(frozen=True, slots=True)
 class ReachResult:
-    """A connection attempt per address; the sockets are closed."""
+    """A connection attempt per address; the sockets are closed.
+
+    ``host`` is the target's. ``facts`` are read if no address accepts.
+    """
 
     tried: tuple[ConnectResult, ...]
     left_out: int
+    host: str = ""
+    facts: ContainerFacts | None = None
 
     @property
     def accepted(self) -> tuple[ConnectResult, ...]:
@@ -54,7 +66,13 @@ async def measure(context: CheckContext) -> ReachResult:
             for address in addresses[:MAX_ADDRESSES]
         )
     )
-    return ReachResult(tuple(tried), max(0, len(addresses) - MAX_ADDRESSES))
+    accepted = any(attempt.cause in _ACCEPTED_CAUSES for attempt in tried)
+    return ReachResult(
+        tuple(tried),
+        max(0, len(addresses) - MAX_ADDRESSES),
+        context.target.host,
+        None if accepted else read_facts(),
+    )
 
 
 async def _try_address(address: Address, timeout: float) -> ConnectResult:
@@ -87,6 +105,9 @@ def judge(reach: ReachResult) -> Judgement:
         return Judgement(summary, (), remarks, figures)
     if not accepted:
         finding = _unreachable_finding(failed)
+        if finding.failure == "reach.refused" and reach.facts:
+            finding, note = _explain_refusal(finding, failed, reach.host, reach.facts)
+            remarks += (note,) if note else ()
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
     verb = "does" if len(failed) == 1 else "do"
     seen = (
@@ -119,6 +140,31 @@ def _unreachable_finding(failed: list[ConnectResult]) -> Finding:
     return Finding(
         name, seen, evidence, figures, missed_deadline=_missed_deadline(failed)
     )
+
+
+def _explain_refusal(
+    finding: Finding, failed: list[ConnectResult], host: str, facts: ContainerFacts
+) -> tuple[Finding, str]:
+    """Return the finding with its location, and what to try ("" if nothing is known)."""
+    if not all(_is_own(attempt.address) for attempt in failed):
+        return finding, note_on_refused_name(host, facts)
+    seen = (
+        f"{finding.seen}: that is {facts.place} itself, and nothing listens on port "
+        f"{failed[0].address.port} there"
+    )
+    finding = replace(finding, seen=seen, where=Location.CLIENT)
+    return finding, note_on_own_address(facts)
+
+
+def _is_own(address: Address) -> bool:
+    """Return whether a packet to the address never leaves this host.
+
+    Linux connects to itself at the unspecified address (ip(7)).
+    """
+    ip = ipaddress.ip_address(address.host.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return ip.is_loopback or ip.is_unspecified
 
 
 def _missed_deadline(failed: list[ConnectResult]) -> TimeSpan | None:

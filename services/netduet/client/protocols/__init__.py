@@ -4,9 +4,41 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.protocols import (
+    dns,
+    grpc,
+    http,
+    http2,
+    https,
+    mysql,
+    plain,
+    postgres,
+    redis,
+    smtp,
+    ssh,
+    tls,
+)
 from netduet.client.protocols.base import Protocol, Recognition
 
-PROTOCOLS: Final[tuple[Protocol, ...]] = ()
+PROTOCOLS: Final[tuple[Protocol, ...]] = (
+    # Signatures that no other protocol shares.
+    plain.PROTOCOL,
+    ssh.PROTOCOL,
+    redis.PROTOCOL,
+    mysql.PROTOCOL,
+    postgres.PROTOCOL,
+    smtp.PROTOCOL,
+    # Answers of HTTP that mean another protocol come before HTTP.
+    https.PROTOCOL,
+    tls.PROTOCOL,
+    http.PROTOCOL,
+    grpc.PROTOCOL,
+    http2.PROTOCOL,
+    # Binary headers with few fixed bits.
+    dns.TCP_PROTOCOL,
+    dns.PROTOCOL,
+)
+"""In the order in which they read unknown bytes: the most specific first."""
 
 
 def find_protocol(name: str) -> Protocol | None:

@@ -6,8 +6,8 @@ a service sends is untrusted: texts here are raw, and are escaped where they are
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -107,8 +107,9 @@ class Protocol:
     """A protocol that services speak.
 
     ``name`` is as a user types it (``postgres``); ``aliases`` are other spellings and
-    URL schemes; ``ports`` are where such a service usually listens. ``converse`` starts
-    a conversation with a host. ``recognise`` reads any first bytes of a service,
+    URL schemes; ``ports`` are where such a service usually listens, the first by
+    default; ``alias_ports`` are the default ports of aliases that have another.
+    ``converse`` starts a conversation with a host. ``recognise`` reads any first bytes of a service,
     unprompted or in answer to another protocol's greeting; None if they are not of this
     protocol. ``server_first``: the service speaks first. ``datagrams``: it is asked over
     UDP. ``max_connections`` is how many connections without a login a check may make in
@@ -124,6 +125,7 @@ class Protocol:
     converse: Callable[[str], Conversation]
     recognise: Callable[[bytes], Recognition | None]
     aliases: tuple[str, ...] = ()
+    alias_ports: Mapping[str, int] = field(default_factory=dict)
     server_first: bool = False
     datagrams: bool = False
     max_connections: int = 200

@@ -8,7 +8,7 @@ from netduet.client.protocols import PROTOCOLS
 from netduet.client.results.target import Scheme
 
 SCHEMES: Final[dict[str, Scheme]] = {
-    word: Scheme(protocol.name, protocol.ports[0])
+    word: Scheme(protocol.name, protocol.alias_ports.get(word, protocol.ports[0]))
     for protocol in PROTOCOLS
     for word in (protocol.name, *protocol.aliases)
 }

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.base import CheckContext
+from netduet.client.checks.containers import ContainerFacts
 from netduet.client.checks.name import CHECK, NameResult, Query, judge, measure
 from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.net.timeouts import Timeouts
@@ -85,6 +86,26 @@ def test_only_silence_carries_missed_deadline(
     """An answer, even a refusal, was received; starvation cannot invent it."""
     [finding] = judge(name(cause)).findings
     assert finding.missed_deadline == missed
+
+
+@pytest.mark.parametrize(
+    ("cause", "noted"),
+    [(Cause.NOT_FOUND, True), (Cause.OTHER, True), (Cause.TIMEOUT, False)],
+)
+def test_unknown_name_notes_the_usual_mistake(cause: Cause, *, noted: bool) -> None:
+    """Docker's DNS answers NXDOMAIN or SERVFAIL; silence says nothing about a name."""
+    facts = ContainerFacts("docker", ("127.0.0.11",))
+    remarks = judge(replace(name(cause), facts=facts)).remarks
+    assert any("knows no running container" in remark for remark in remarks) == noted
+
+
+def test_unknown_name_of_a_blocked_target_notes_the_usual_mistake_too() -> None:
+    """It comes after the reason why nothing is proven."""
+    facts = ContainerFacts("docker", ("127.0.0.11",))
+    blocked = replace(name(Cause.NOT_FOUND), expect=Expect.BLOCKED, facts=facts)
+    first, second = judge(blocked).remarks
+    assert "proves nothing about blocking" in first
+    assert "knows no running container" in second
 
 
 def test_queries_are_evidence() -> None:

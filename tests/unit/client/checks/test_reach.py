@@ -7,11 +7,12 @@ import socket
 import pytest
 
 from netduet.client.checks.base import CheckContext
+from netduet.client.checks.containers import ContainerFacts
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.reach import MAX_ADDRESSES, ReachResult, judge, measure
 from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
 from netduet.client.net.timeouts import Timeouts
-from netduet.client.results.location import Side
+from netduet.client.results.location import Location, Side
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import Finding, Judgement
 from netduet.net.time_span import TimeSpan
@@ -210,3 +211,57 @@ async def test_addresses_are_tried_up_to_a_limit() -> None:
     assert all(
         attempt.sock is None or attempt.sock.fileno() == -1 for attempt in reach.tried
     )
+
+
+# Mistakes with containers
+
+OWN = (
+    Address(socket.AF_INET, "127.0.0.1", 80),
+    Address(socket.AF_INET, "0.0.0.0", 80),
+    Address(socket.AF_INET6, "::1", 80),
+    Address(socket.AF_INET6, "::ffff:127.0.0.1", 80),
+)
+DOCKER = ContainerFacts("docker", ("127.0.0.11",))
+
+
+@pytest.mark.parametrize("address", OWN, ids=str)
+@pytest.mark.parametrize(
+    ("facts", "place"), [(DOCKER, "this container"), (ContainerFacts(), "this host")]
+)
+def test_refusal_of_the_own_host_is_at_this_end(
+    address: Address, facts: ContainerFacts, place: str
+) -> None:
+    """Localhost in a container is not the server's container: the target is wrong."""
+    refused = connect_result(address, Cause.REFUSED, "ECONNREFUSED")
+    judgement = judge(ReachResult((refused,), 0, "localhost", facts))
+    [finding] = judgement.findings
+    assert (finding.failure, finding.where) == ("reach.refused", Location.CLIENT)
+    assert finding.seen == (
+        f"{address} refuses connections: that is {place} itself, and nothing listens "
+        "on port 80 there"
+    )
+    assert f"localhost is {place} itself" in judgement.remarks[-1]
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        (connect_result(FIRST, Cause.REFUSED),),
+        (connect_result(OWN[0], Cause.REFUSED), connect_result(FIRST, Cause.REFUSED)),
+    ],
+)
+def test_refusal_of_another_host_is_at_the_servers_end(
+    tried: tuple[ConnectResult, ...],
+) -> None:
+    """The usual location of the class holds; the note is about the port."""
+    judgement = judge(ReachResult(tried, 0, "web", DOCKER))
+    [finding] = judgement.findings
+    assert finding.where is None
+    assert "use the container's port" in judgement.remarks[-1]
+
+
+def test_silence_of_the_own_host_is_not_explained() -> None:
+    """A full accept queue of a local server is silent too."""
+    silent = connect_result(OWN[0], Cause.TIMEOUT)
+    judgement = judge(ReachResult((silent,), 0, "localhost", DOCKER))
+    assert (judgement.findings[0].where, judgement.remarks) == (None, ())
