@@ -87,7 +87,7 @@ RUNS = """
 A run is the checks of one target, or a watch: dozens of connections, or one every few seconds for days.
 The server logs one line when a run ends (`run.finished`): when none of its connections has been open, and no datagram has come, for 10 seconds, or when the server stops.
 A longer run has a line after 1, 3, 7, 15 and 25 minutes, then every 10 minutes (`run.progress`), with the totals since its start.
-A client names its run by a random id (`netduet.run`; rule P-77 of [the protocol](protocol.md)); connections without an id are a run of their address.
+A client names its run by a random id (`netduet.run`, which its own `verdict.reached` and `watch.started` have too; rule P-77 of [the protocol](protocol.md)); connections without an id are a run of their address.
 Datagrams carry no id and count for the run of their address that was active last.
 
 | field | meaning |
