@@ -77,7 +77,7 @@ def test_command_help_lists_its_flags(
     assert done.stdout.startswith(f"Usage: netduet {command} ")
     boxed = " ".join(re.findall("^│ (-.*?)(?:  |$)", done.stdout, re.MULTILINE))
     listed = {word for word in boxed.split() if re.fullmatch("--?[a-z0-9-]+", word)}
-    short = {"-p", "-J"}
+    short = {"-p", "-J", "-t", "-i", "-w"}
     negative = {f"--no-{flag.removeprefix('--')}" for flag in flags}
     assert flags == listed - short - negative
 
