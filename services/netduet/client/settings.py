@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from netduet.client.protocols import PROTOCOLS, find_protocol
-from netduet.client.protocols.schemes import SCHEMES
-from netduet.client.results.target import TCP_ALONE, parse_target, public_form
+from netduet.client.results.target import (
+    Scheme,
+    parse_target,
+    public_form,
+)
 from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.config.units import HOUR
 
@@ -18,17 +21,23 @@ _PORT = 12_345
 Seconds = Annotated[Duration, Field(gt=0, le=HOUR)]
 
 
+def schemes() -> Mapping[str, Scheme]:
+    """Return the protocols that a target can name."""
+    from netduet.client.protocols.schemes import SCHEMES  # noqa: PLC0415 - slow
+
+    return SCHEMES
+
+
 def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return valid targets without the secrets that a URL may hold."""
     for word in words:
-        parse_target(word, _PORT, schemes=SCHEMES)
+        parse_target(word, _PORT, schemes=schemes)
     return tuple(map(public_form, words))
 
 
 def _known_protocol(name: str) -> str:
-    if name and name != TCP_ALONE and find_protocol(name) is None:
-        known = ", ".join(sorted(protocol.name for protocol in PROTOCOLS))
-        raise ValueError(f"no such protocol; known are {TCP_ALONE}, {known}")
+    if name and name not in schemes():
+        raise ValueError(f"no such protocol; known are {', '.join(sorted(schemes()))}")
     return name
 
 
