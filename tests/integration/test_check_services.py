@@ -59,10 +59,10 @@ def test_healthy_service_passes_as_its_protocol(
     with service(behaviour) as found:
         done = netduet.run("check", SOON, found.target)
     assert done.returncode == 0, done.stdout + done.stderr
-    said = unwrapped(done)
-    assert f"{found.target} accepts connections and answers as {answers_as}" in said
-    assert "checks from this end)" in said
-    assert "checks need netduet-server beside the service: `netduet between" in said
+    text = unwrapped(done)
+    assert f"{found.target} accepts connections and answers as {answers_as}" in text
+    assert "checks from this end)" in text
+    assert "checks need netduet-server beside the service: `netduet between" in text
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_unknown_service_passes_and_says_what_was_not_tested(
     with service(behaviour) as found:
         done = netduet.run("check", SOON, found.target)
     assert done.returncode == 0, done.stdout + done.stderr
-    said = unwrapped(done)
-    assert shown in said
-    assert f"PASS: {found.target} accepts connections; what it serves was not" in said
+    text = unwrapped(done)
+    assert shown in text
+    assert f"PASS: {found.target} accepts connections; what it serves was not" in text
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_netduet_server_is_recognised_without_a_demand(
 def test_requested_check_that_cannot_run_is_no_pass(netduet: NetduetCommand) -> None:
     """Words, JSON and exit status agree."""
     with service(serve_http()) as found:
-        said = netduet.run("check", SOON, "--checks=udp", found.target)
+        text = netduet.run("check", SOON, "--checks=udp", found.target)
         done = netduet.run("check", SOON, "--json", "--checks=udp", found.target)
-    assert (said.returncode, done.returncode) == (3, 3)
-    assert "requested, but not run: udp" in unwrapped(said)
+    assert (text.returncode, done.returncode) == (3, 3)
+    assert "requested, but not run: udp" in unwrapped(text)
     target = target_of(done)
     assert (target["outcome"], target["requested"]) == ("SKIP", ["udp"])
     [udp] = [check for check in target["checks"] if check["name"] == "udp"]

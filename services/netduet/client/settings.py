@@ -101,6 +101,9 @@ class ClientSettings(Settings):
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
     """Duration of the stream check; 0 uses the profile's: 2 s (quick), 20 s (full) or an hour (soak)."""
 
+    wait: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
+    """How long `check` keeps trying until every target passes; 0 tries once. It first waits until each target is reached and identified, and then runs the checks."""
+
     resolve_timeout: Seconds = 5.0
     """Timeout for resolving a name."""
 
