@@ -347,7 +347,7 @@ def test_admin_port_in_use_is_a_one_line_error(netduet: NetduetCommand) -> None:
         port = str(taken.getsockname()[1])
         done = netduet.run("watch", "127.0.0.1:1", "--admin-port", port)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert f"port {port}: something else listens there" in done.stderr
+    assert f"port {port}: another process is already using it" in done.stderr
 
 
 def test_watch_has_only_its_own_flags(netduet: NetduetCommand) -> None:

@@ -94,7 +94,7 @@ def _application(chosen: str) -> App:
     """Return the parser; only the chosen command has its flags."""
     app = App(
         name="netduet",
-        help="Test a network between two ends: a server that answers and a client that checks.",
+        help="Test the network between two endpoints: a server that responds and a client that runs the checks.",
         version=__version__,
         version_flags=["--version", "-V"],
         help_format="markdown",
@@ -115,7 +115,7 @@ def _application(chosen: str) -> App:
 
     form = Parameter(
         name="--format",
-        help="A page, a .env file, or the entries of a compose file.",
+        help="Documentation page, .env.example file, or Compose environment section.",
         show_default=True,
     )
     forms = Annotated[Literal["markdown", "env", "compose"], form]
@@ -138,7 +138,9 @@ def _flagged(command: str) -> Callable[..., int]:
             lambda name=None: commands.explain(name),
             [
                 _positional(
-                    "name", "Failure class as in a report: reach.refused.", "CLASS"
+                    "name",
+                    "Failure class as shown in a report, for example reach.refused.",
+                    "CLASS",
                 )
             ],
         )
@@ -300,6 +302,6 @@ def _epilogue(command: str) -> str:
     variable = f"NETDUET_{service}_{example.upper().replace('-', '_')}"
     return (
         "Each flag can also be set by a variable, in the environment or in .env: "
-        f"--{example} is {variable}. Times are written 500ms, 30s or 2m, sizes 64KiB "
-        "or 1MiB. `netduet config show` prints the effective settings."
+        f"--{example} is {variable}. Write times as 500ms, 30s or 2m, and sizes as "
+        "64KiB or 1MiB. `netduet config show` prints the effective settings."
     )
