@@ -31,6 +31,12 @@ A finding that made other checks impossible comes first, then the class that hur
 
 """
 
+COMPOSE_DEFAULTS = {
+    "NETDUET_CLIENT_TARGET": "server:12345",
+    "NETDUET_CLIENT_LOG_LEVEL": "info",
+}
+"""The pair's client checks the server beside it, and logs each result as JSON."""
+
 MEANINGS = {
     Severity.UNREACHABLE: "nothing works: no name, no connection, not the right server",
     Severity.DATA: "data is changed, or lost with the connection that carried it",
@@ -81,7 +87,7 @@ RUNS = """
 A run is the checks of one target, or a watch: dozens of connections, or one every few seconds for days.
 The server logs one line when a run ends (`run.finished`): when none of its connections has been open, and no datagram has come, for 10 seconds, or when the server stops.
 A longer run has a line after 1, 3, 7, 15 and 25 minutes, then every 10 minutes (`run.progress`), with the totals since its start.
-A client names its run by a random id (`netduet.run`; rule P-77 of [the protocol](protocol.md)); connections without an id are a run of their address.
+A client names its run by a random id (`netduet.run`, which its own `verdict.reached` and `watch.started` have too; rule P-77 of [the protocol](protocol.md)); connections without an id are a run of their address.
 Datagrams carry no id and count for the run of their address that was active last.
 
 | field | meaning |
@@ -154,7 +160,8 @@ def events() -> str:
         "Generated from the declarations by `make docs`; a test checks that it is current.\n\n",
         "One JSON object a line: `timestamp` (UTC, RFC 3339), `level`, `event`, then\n",
         "fields named after OpenTelemetry's semantic conventions, and our own under\n",
-        "`netduet.`.\nThe server logs to stdout; the client to stderr.\n\n",
+        "`netduet.`.\nThe server logs to stdout from level info on; the client to stderr from\n",
+        "level warning on, in `docker-compose.yml` from info on.\n\n",
         "| event | meaning |\n|---|---|\n",
     ]
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in logs.EVENTS.items()]
@@ -173,11 +180,11 @@ def compose() -> str:
 
 
 def entries(model: type[ServerSettings | ClientSettings]) -> str:
-    """Return a half's entries; the client of the pair checks the server beside it."""
+    """Return the entries of a service."""
     lines = []
     for field in model.model_fields:
         name = model.variable(field)
-        default = "server:12345" if name == "NETDUET_CLIENT_TARGET" else ""
+        default = COMPOSE_DEFAULTS.get(name, "")
         # The port inside is the one that compose publishes and the client asks.
         value = "" if name == "NETDUET_SERVER_PORT" else f"${{{name}:-{default}}}"
         lines.append(f'      {name}: "{value}"\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -81,6 +82,15 @@ def test_up_prints_the_verdict_and_down_removes_all(
     up = clone.make("up")
     assert up.returncode == 0, up.stdout + up.stderr
     assert "PASS" in up.stdout.splitlines()[-1] or "PASS" in up.stdout
+    assert "check.finished" not in up.stdout + up.stderr
+    service = "com.docker.compose.service=client"
+    [client] = engine.containers.list(
+        all=True, filters={"label": [mine["label"], service]}
+    )
+    log = client.logs(stdout=False).decode().splitlines()
+    events = [json.loads(line)["event"] for line in log]
+    assert events[-1] == "verdict.reached"
+    assert events.count("check.finished") == len(events) - 1 > 5
     [server] = engine.containers.list(filters=mine)
     assert server.labels["com.docker.compose.service"] == "server"
     with socket.create_connection(("127.0.0.1", clone.port), 5) as plain:

@@ -148,7 +148,7 @@ def test_readiness_ends_before_the_drain(
 
 def test_metrics_match_what_happened(observed: Callable[..., Observed]) -> None:
     """Connections by dialect and end, bytes also of open ones, and limits."""
-    server = observed(first_byte_timeout="1s")
+    server = observed(first_byte_timeout="1s", log_level="debug")
     exchange_greetings(server.command.port)
     with connect(server.command.port) as sock:
         assert sock.recv(1) == b""  # it said nothing, and its time is over

@@ -101,7 +101,7 @@ def test_interrupted_run_without_a_file_names_the_setting(
     serve_command: ServeCommand, netduet: NetduetCommand, tmp_path: Path
 ) -> None:
     """Long profiles name the setting; quick is short enough."""
-    server = serve_command()
+    server = serve_command(log_level="debug")
     process = netduet.start("check", *LONG, f"127.0.0.1:{server.port}")
     server.closed_line(2)
     process.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.timeout(60)
 
 A, B = MIN_RUN_ID, 2**64 - 1
 
-QUICK = "reach,identity,balance,churn"
-"""Checks that open many connections in a second or two."""
+CHECKS = "reach,identity,balance,load"
+"""Many connections, of the loop and of a thread."""
 
 
 @pytest.fixture
@@ -142,17 +143,22 @@ async def test_datagrams_count_for_the_run_of_their_address(
 def test_check_is_one_line(serve_command: ServeCommand, tmp_path: Path) -> None:
     """A check of one target, and nothing of its connections; two checks are two lines."""
     server = serve_command()
+    verdicts = []
     with NetduetCommand(tmp_path) as command:
         target = f"127.0.0.1:{server.port}"
         for _ in range(2):
-            done = command.run("check", "--checks", QUICK, target)
+            words = ("--log-level", "info", "--checks", CHECKS, target)
+            done = command.run("check", *words)
             assert done.returncode == 0, done.stdout
+            verdicts.append(json.loads(done.stderr.splitlines()[-1]))
     assert server.stop() == 0
     lines = server.of("run.finished")
-    assert len({line["netduet.run"] for line in lines}) == len(lines) == 2
+    runs = {line["netduet.run"] for line in lines}
+    assert runs == {verdict["netduet.run"] for verdict in verdicts}
+    assert len(runs) == len(lines) == 2
     [stopped] = server.of("server.stopped")
     counted = sum(line["netduet.connections"] for line in lines)
-    assert counted == stopped["netduet.accepted"] > 200
+    assert counted == stopped["netduet.accepted"] > 120
     assert server.of("connection.closed") == []
 
 
@@ -186,7 +192,7 @@ def test_flood_of_texts_and_ids_is_bounded(serve_command: ServeCommand) -> None:
     assert len(single) == MAX_LINES_PER_CLIENT
     # Those in the table when the server stops have their lines; the others are summed.
     runs = server.of("run.finished")
-    assert len(runs) == client_runs.MAX_RUNS
+    assert 0 < len(runs) <= client_runs.MAX_RUNS
     [suppressed] = server.of("logs.suppressed")
     lines = [*runs, suppressed]
     counted = sum(line["netduet.connections"] for line in lines) + len(single)

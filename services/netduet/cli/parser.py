@@ -8,50 +8,47 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter as Slot
 from inspect import Signature
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    get_args,
+    get_origin,
+)
 
 from cyclopts import App, CycloptsError, Group, Parameter
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.exceptions import (
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from netduet import __version__
-from netduet.cli import commands
+from netduet.cli import commands, examples, help_text
 from netduet.cli.commands import SERVICES, Flags, UsageError
+from netduet.cli.habits import hint
 from netduet.config.load import Settings, flag, show, unit
+from netduet.config.units import parse_duration
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-_SUMMARIES: Final = {
-    "serve": """Serve TCP and UDP on one port until SIGTERM.
+Shell = Literal["bash", "zsh", "fish"]
 
-    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
-    "check": """Check the network path to each TARGET and report what is wrong.
-
-    Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
-    or interrupted.""",
-    "watch": """Watch the network path to every address behind each TARGET, until SIGTERM.
-
-    Reports each outage when it begins and ends, and prints a summary at the end. With --json,
-    all output is log lines on stderr, and stdout stays empty.
-
-    Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
-    "hello": """Send a plain-text greeting to any TCP server and print the reply.
-
-    Exit status: 0 reply received, 1 no reply, 2 bad usage or settings, 3 interrupted.""",
-    "explain": """Explain a failure class; without CLASS, list all.""",
+_SHORT: Final = {
+    "json_report": "-J",
+    "port": "-p",
+    "stream_time": "-t",
+    "watch_interval": "-i",
 }
-_USAGE: Final = {
-    "serve": "netduet serve [FLAGS]",
-    "check": "netduet check [FLAGS] TARGET…",
-    "watch": "netduet watch [FLAGS] TARGET…",
-    "hello": "netduet hello [FLAGS] TARGET",
-    "explain": "netduet explain [CLASS]",
-}
-_FORMS: Final = (
-    "host, host:port or \\[v6]:port, with /protocol behind it (db:5432/postgres), "
-    "protocol://host:port, or HOST PORT"
-)
-_SHORT: Final = {"json_report": "-J", "port": "-p"}
+"""Short flags, as nc, iperf3 and ping have them."""
+
+_WAIT: Final = ("connect_timeout", "answer_timeout")
+"""The settings that -w sets, as in nc(1)."""
+
+_COMMANDS: Final = (*SERVICES, "config", "completion")
 _WATCH: Final = frozenset(
     ("watch_neighbours", "watch_interval", "watch_checks_interval")
 ) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
@@ -73,46 +70,88 @@ def parse(words: Sequence[str]) -> int:
     command = next((word for word in words if not word.startswith("-")), "")
     commands.require(command)
     try:
-        status = _application(command)(
+        status = _application(frozenset({command}))(
             words,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
         )
     except CycloptsError as error:
-        if isinstance(error, UnusedCliTokensError):
-            reason = f"unexpected {' '.join(map(repr, error.unused_tokens or ()))}"
-        else:
-            reason = " ".join(str(error).split()).removesuffix(".")
-        known = command in SERVICES or command == "config"
-        help_of = f"netduet {command}" if known else "netduet"
-        raise UsageError(f"{reason} (see {help_of} --help)") from None
+        raise UsageError(_explain(error, command, words)) from None
     return status if isinstance(status, int) else 0
 
 
-def _application(chosen: str) -> App:
-    """Return the parser; only the chosen command has its flags."""
+def _explain(error: CycloptsError, command: str, words: Sequence[str]) -> str:
+    """Return one line for an error of the parser."""
+    known = command in _COMMANDS
+    help_of = f"netduet {command}" if known else "netduet"
+    word, reason = "", " ".join(str(error).split()).removesuffix(".")
+    if isinstance(error, UnknownOptionError):
+        word = error.token.keyword or error.token.value
+    elif isinstance(error, UnknownCommandError):
+        word = words[0]
+        if set(word) & set(".:"):
+            return f"{word!r} is no command: did you mean netduet check {word}?"
+    elif isinstance(error, UnusedCliTokensError):
+        reason = f"unexpected {' '.join(map(repr, error.unused_tokens or ()))}"
+    return f"{hint(word) or reason} (see {help_of} --help)"
+
+
+def _print_completion(shell: Shell) -> int:
+    """Print the completion script of a shell; return the exit status."""
+    print(_application(frozenset(SERVICES)).generate_completion(shell=shell), end="")
+    return 0
+
+
+def _application(chosen: frozenset[str]) -> App:
+    """Return the parser; only the chosen commands have their flags."""
     app = App(
         name="netduet",
         help="Test the network between two endpoints: a server that responds and a client that runs the checks.",
         version=__version__,
         version_flags=["--version", "-V"],
-        help_format="markdown",
+        help_format="plaintext",
+        help_epilogue=examples.render(""),
     )
     for command, service in SERVICES.items():
         here = commands.holds(service)
-        summary = _SUMMARIES[command]
         app.command(
-            _flagged(command) if command == chosen else lambda: 0,
+            _flagged(command) if command in chosen and here else lambda: 0,
             name=command,
-            help=summary if here else f"(in the image netduet-{service})",
-            usage=_USAGE[command],
-            help_epilogue=_epilogue(command),
+            help=help_text.summary(command)
+            if here
+            else f"(in the image netduet-{service})",
+            usage=help_text.USAGE[command],
+            help_epilogue=help_text.epilogue(command),
         )
-    config = App(name="config", help="Show, check or describe the settings.")
-    config.command(commands.config_show, name="show")
-    config.command(commands.config_check, name="check")
+    app.command(_config())
+    shell = Parameter(name="SHELL", help="The shell that reads the script.")
+    app.command(
+        _signed(
+            lambda shell: _print_completion(shell),
+            [Slot("shell", Slot.POSITIONAL_ONLY, annotation=Annotated[Shell, shell])],
+        ),
+        name="completion",
+        help="Print a script that completes commands and flags in a shell.",
+        usage="netduet completion bash|zsh|fish",
+        help_epilogue=examples.render("completion"),
+    )
+    return app
 
+
+def _config() -> App:
+    """Return the parser of ``netduet config``."""
+    config = App(
+        name="config",
+        help="Show, check or describe the settings.",
+        help_epilogue=examples.render("config"),
+    )
+    for name, function in (
+        ("show", commands.config_show),
+        ("check", commands.config_check),
+    ):
+        epilogue = examples.render(f"config {name}")
+        config.command(function, name=name, help_epilogue=epilogue)
     form = Parameter(
         name="--format",
         help="Documentation page, .env.example file, or Compose environment section.",
@@ -126,9 +165,10 @@ def _application(chosen: str) -> App:
         ),
         name="reference",
         help=commands.config_reference.__doc__,
+        usage="netduet config reference [--format FORMAT]",
+        help_epilogue=examples.render("config reference"),
     )
-    app.command(config)
-    return app
+    return config
 
 
 def _flagged(command: str) -> Callable[..., int]:
@@ -150,30 +190,32 @@ def _flagged(command: str) -> Callable[..., int]:
         return _signed(lambda **flags: commands.serve(flags), _slots(model, fields))
     model = commands.client_settings()
     if command == "hello":
-        word = _positional("word", f"Server to greet: {_FORMS}.", "TARGET", needed=True)
+        word = _positional(
+            "word", f"Server to greet: {help_text.FORMS}.", "TARGET", needed=True
+        )
         port = _positional("port_word", "Port of HOST.", "PORT")
         return _signed(
             lambda word, port_word=None, **flags: commands.hello(
-                [word] if port_word is None else [word, port_word], _family(flags)
+                [word] if port_word is None else [word, port_word], _short_flags(flags)
             ),
             [word, port, *_slots(model, _HELLO)],
         )
     if command == "watch":
-        description = f"What to watch: {_FORMS}; for a name, all of its addresses, even as they change."
+        description = f"What to watch: {help_text.FORMS}; for a name, all of its addresses, even as they change."
         words = _positional("words", description, "TARGET", many=True)
         fields = set(model.model_fields) - _NOT_WATCHED - {"target", "greeting"}
         return _signed(
-            lambda *words, **flags: commands.watch(words, _family(flags)),
+            lambda *words, **flags: commands.watch(words, _short_flags(flags)),
             [words, *_slots(model, fields)],
         )
     description = (
-        f"What to check: {_FORMS}. With =blocked appended (db:5432=blocked), the "
+        f"What to check: {help_text.FORMS}. With =blocked appended (db:5432=blocked), the "
         "target passes only if it cannot be reached; =open overrides --expect blocked."
     )
     words = _positional("words", description, "TARGET", many=True)
     fields = set(model.model_fields) - _WATCH - {"target", "greeting"}
     return _signed(
-        lambda *words, **flags: commands.check(words, _family(flags)),
+        lambda *words, **flags: commands.check(words, _short_flags(flags)),
         [words, *_slots(model, fields)],
     )
 
@@ -221,7 +263,7 @@ def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator
         if field in _SHORT:
             names.append(_SHORT[field])
         default = show(info, info.default)
-        description = info.description
+        description = (info.description or "").replace("`", "")
         if names[0] != "--" + field.replace("_", "-"):
             description = (
                 f"{description} Environment variable: {model.variable(field)}."
@@ -244,6 +286,15 @@ def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator
                     name=f"-{number}", help=same, negative="", group=groups["Flags"]
                 )
                 yield _keyword(f"ipv{number}", bool, short)
+        if field == _WAIT[-1]:
+            same = (
+                "Timeout for connecting and for a response: the same as both flags "
+                "above, unless they are given."
+            )
+            short = Parameter(
+                name="-w", help=same, metavar="TIME", group=groups["Times"]
+            )
+            yield _keyword("wait", str, short)
 
 
 def _keyword(name: str, kind: type, described: Any) -> Slot:
@@ -251,13 +302,22 @@ def _keyword(name: str, kind: type, described: Any) -> Slot:
     return Slot(name, Slot.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _family(flags: Mapping[str, Any]) -> Flags:
-    """Replace the flags -4 and -6 by an address family.
+def _short_flags(flags: Mapping[str, Any]) -> Flags:
+    """Replace the flags -4, -6 and -w by the settings that they stand for.
 
     Raises:
-        UsageError: they contradict each other.
+        UsageError: they contradict each other, or the time is invalid.
     """
     rest = dict(flags)
+    wait = rest.pop("wait", None)
+    if wait is not None:
+        try:
+            parse_duration(wait)
+        except ValueError as error:
+            raise UsageError(f"-w {wait}: {error}") from None
+        for field in _WAIT:
+            if rest.get(field) is None:
+                rest[field] = wait
     short = {number for number in "46" if rest.pop(f"ipv{number}", False)}
     asked = short | ({rest["family"]} if rest.get("family") else set())
     if short and len(asked) > 1:
@@ -291,17 +351,4 @@ def _group(field: str, info: FieldInfo) -> str:
         "Limits"
         if _metavar(info) in {"SIZE", "NUMBER", "SHARE", "RATE"} and field != "port"
         else "Flags"
-    )
-
-
-def _epilogue(command: str) -> str:
-    service = SERVICES[command].upper()
-    if command == "explain":
-        return ""
-    example = "max-frame-size" if service == "SERVER" else "answer-timeout"
-    variable = f"NETDUET_{service}_{example.upper().replace('-', '_')}"
-    return (
-        "Each flag can also be set by a variable, in the environment or in .env: "
-        f"--{example} is {variable}. Write times as 500ms, 30s or 2m, and sizes as "
-        "64KiB or 1MiB. `netduet config show` prints the effective settings."
     )

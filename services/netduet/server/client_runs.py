@@ -25,7 +25,7 @@ FIRST_PROGRESS_SECONDS: Final = 60.0
 MAX_PROGRESS_SECONDS: Final = 600.0
 """Seconds from one line about a long run to the next; they double up to the longest.
 
-A watch then has about 150 lines a day, 90 kB; one line a minute would be 860 kB."""
+A watch then has about 150 lines a day, 72 kB; one line a minute would be 700 kB."""
 
 
 @dataclass(slots=True)

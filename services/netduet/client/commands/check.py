@@ -24,7 +24,7 @@ from netduet.client.commands.setup import (
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
-from netduet.client.net.run_id import start_run
+from netduet.client.net.run_id import run_fields, start_run
 from netduet.client.report import text
 from netduet.client.report.tables import tables
 from netduet.client.report.terminal import (
@@ -196,6 +196,7 @@ def _conclude(
     fields = {
         "netduet.target": verdict.target,
         "netduet.outcome": verdict.outcome.value,
+        **run_fields(),
     }
     if verdict.root is not None:
         fields["error.type"] = verdict.root.failure

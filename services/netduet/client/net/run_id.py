@@ -22,3 +22,9 @@ def start_run() -> None:
 def run_id() -> int:
     """Return the id of this task's run, 0 if none was started."""
     return _run_id.get()
+
+
+def run_fields() -> dict[str, str]:
+    """Return the id as a field of a log line, as the server's log shows it."""
+    current = run_id()
+    return {"netduet.run": f"{current:016x}"} if current else {}

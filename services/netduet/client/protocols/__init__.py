@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.protocols import (
+    amqp,
     dns,
+    ftp,
     grpc,
     http,
     http2,
     https,
+    imap,
+    kafka,
+    memcached,
+    mongodb,
+    mqtt,
     mysql,
+    nats,
+    ntp,
     plain,
+    pop3,
     postgres,
     redis,
     smtp,
@@ -25,16 +35,27 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     plain.PROTOCOL,
     ssh.PROTOCOL,
     redis.PROTOCOL,
+    nats.PROTOCOL,
+    amqp.PROTOCOL,
+    memcached.PROTOCOL,
+    imap.PROTOCOL,
+    pop3.PROTOCOL,
     mysql.PROTOCOL,
     postgres.PROTOCOL,
+    # Both greet with 220; 421 of users is FTP.
+    ftp.PROTOCOL,
     smtp.PROTOCOL,
     # Answers of HTTP that mean another protocol come before HTTP.
+    mongodb.PROTOCOL,
     https.PROTOCOL,
     tls.PROTOCOL,
     http.PROTOCOL,
-    grpc.PROTOCOL,
     http2.PROTOCOL,
-    # Binary headers with few fixed bits.
+    grpc.PROTOCOL,
+    # Binary headers: each repeats what our question had.
+    kafka.PROTOCOL,
+    ntp.PROTOCOL,
+    mqtt.PROTOCOL,
     dns.TCP_PROTOCOL,
     dns.PROTOCOL,
 )

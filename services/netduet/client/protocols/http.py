@@ -28,6 +28,9 @@ _KEPT_BYTES: Final = 2048
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/(\d(?:\.\d)?) (\d{3})(?:[ \t]+([^\r\n]*))?")
 _PAGE: Final = re.compile(rb"\s*<(?i:!DOCTYPE html|html)[\s>]")
+_OTHER_EXPECTED: Final = re.compile(
+    rb"It looks like you are trying to access MongoDB over HTTP"
+)
 _PART_OF_PAGE: Final = re.compile(rb"\s{0,20}(<[!a-zA-Z ]{0,20})?")
 _SERVER: Final = re.compile(rb"\nserver:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _TLS_EXPECTED: Final = re.compile(
@@ -40,6 +43,11 @@ _TLS_EXPECTED: Final = re.compile(
 def expects_tls(data: bytes) -> bool:
     """Return whether an answer is a TLS server's to a request without TLS."""
     return data.startswith(b"HTTP/") and _TLS_EXPECTED.search(data) is not None
+
+
+def expects_another(data: bytes) -> bool:
+    """Return whether an answer in HTTP says that the service speaks something else."""
+    return expects_tls(data) or _OTHER_EXPECTED.search(data) is not None
 
 
 def authority(host: str) -> str:
@@ -135,7 +143,7 @@ class HttpConversation(Conversation):
                 self._response = self._response or event
             elif isinstance(event, h11.EndOfMessage):
                 self._complete_answers += 1
-        if expects_tls(self._beginning):
+        if expects_another(self._beginning):
             self.recognition, self.is_foreign = None, True
         elif self._response is not None:
             self.recognition = self.recognition or _recognition_of(self._response)
@@ -162,7 +170,7 @@ def recognition(
 
 def recognise(data: bytes) -> Recognition | None:
     """Recognise a status line, or a page of HTML without one (HTTP/0.9)."""
-    if expects_tls(data):
+    if expects_another(data):
         return None
     match = _STATUS_LINE.match(data)
     if match is None:

@@ -87,10 +87,9 @@ class Http2Conversation(Conversation):
 
         stream = self._parser.get_next_available_stream_id()
         headers: list[HeaderTuple | tuple[str, str]] = [*self._request_headers()]
-        missing = size - sum(len(name) + len(value) for name, value in headers)
-        if missing > 0:
+        if size:
             # A letter that HPACK encodes in 8 bits, and a field that it does not index.
-            headers.append(NeverIndexedHeaderTuple("x-padding", "X" * missing))
+            headers.append(NeverIndexedHeaderTuple("x-padding", "X" * size))
         body = self._request_body()
         self._parser.send_headers(stream, headers, end_stream=not body)
         if body:

@@ -19,7 +19,10 @@ _RECORD: Final = re.compile(
 """An alert in the clear, or a handshake record with a ServerHello."""
 
 _RECORD_BYTES: Final = 6
-_ALERT: Final = "alert "
+_ALERT: Final = re.compile(r"(?:(?:sslv3|tls|ssl/tls) alert|tlsv13?(?: alert)?) (.+)")
+"""How OpenSSL calls the alerts that it receives (sslerr.h, from 1000 on)."""
+
+_CERTIFICATE_REQUIRED: Final = "certificate required"
 
 
 class _Http2InsideConversation(Http2Conversation):
@@ -120,15 +123,14 @@ class TlsConversation(Conversation):
 
     def _break_off(self, reason: str) -> None:
         """Take an alert as an answer of TLS, and anything else as foreign."""
-        if _ALERT not in reason or self.recognition is not None:
+        alert = _ALERT.fullmatch(reason)
+        if alert is None:
             self.is_foreign = True
-            return
-        if "certificate required" in reason:
-            notes: tuple[str, ...] = ("requires a client certificate",)
-        else:
-            alert = reason.partition(_ALERT)[2]
-            notes = (f'the handshake failed: the server sent the alert "{alert}"',)
-        self.recognition = Recognition(self.name, notes=notes)
+        elif self.recognition is None:
+            note = f'the handshake failed: the server sent the alert "{alert[1]}"'
+            if alert[1] == _CERTIFICATE_REQUIRED:
+                note = "requires a client certificate"
+            self.recognition = Recognition(self.name, notes=(note,))
 
 
 def recognise(data: bytes) -> Recognition | None:

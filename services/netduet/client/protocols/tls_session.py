@@ -7,6 +7,7 @@ rejects, and does not judge one that it accepts.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 from typing import TYPE_CHECKING, Final
@@ -83,9 +84,15 @@ class TlsSession:
             raise TlsError(_reason(error)) from error
 
     def send(self, data: bytes) -> None:
-        """Encrypt bytes of the application; ``pending`` returns them."""
+        """Encrypt bytes of the application; ``pending`` returns them.
+
+        After the end of the session they are dropped.
+        """
+        from OpenSSL import SSL  # noqa: PLC0415
+
         if data:
-            self._connection.sendall(data)
+            with contextlib.suppress(SSL.Error):
+                self._connection.sendall(data)
 
     def pending(self) -> bytes:
         """Return the bytes to send on the connection."""
@@ -100,8 +107,11 @@ class TlsSession:
 
     def close(self) -> None:
         """Write the alert close_notify; ``pending`` returns it."""
+        from OpenSSL import SSL  # noqa: PLC0415
+
         if self.is_ready:
-            self._connection.shutdown()
+            with contextlib.suppress(SSL.Error):
+                self._connection.shutdown()
 
     @property
     def alpn(self) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.net.run_id import run_fields
 from netduet.client.outages.outage import OutageNotice, OutageStarted, OutageUpdated
 from netduet.client.report.text import Line
 from netduet.client.watch import text
@@ -41,7 +42,8 @@ class Notifier:
         self._write_line(
             "strong", "WATCH", f"{rest}, from {origin}" if origin else rest
         )
-        self._log.info("watch.started", **{"netduet.target": ", ".join(targets)})
+        fields = {"netduet.target": ", ".join(targets), **run_fields()}
+        self._log.info("watch.started", **fields)
 
     def added(self, peer: Peer) -> None:
         """Report that a peer is watched from now on."""

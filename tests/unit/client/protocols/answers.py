@@ -99,7 +99,74 @@ REDIS_UNKNOWN_COMMAND: Final = (
     b"-ERR unknown command 'EHLO', with args beginning with: 'netduet' \r\n"
 )
 
-MARIADB_DENIED: Final = (  # MySQL manual, error 1130; the layout is that of MariaDB
-    b"C\x00\x00\x00\xffj\x04Host '10.0.0.9' is not allowed to connect to this MariaDB server"
+MARIADB_DENIED: Final = (  # MariaDB 10.11.19
+    b"D\x00\x00\x00\xffj\x04Host '127.0.0.3' is not allowed to connect to this MariaDB "
+    b"server"
 )
-POSTFIX: Final = b"220 mail.example.org ESMTP Postfix (Debian/GNU)\r\n"  # Postfix 3.7
+POSTFIX: Final = b"220 mail.example.org ESMTP Postfix\r\n"  # Postfix 3.7.11
+VSFTPD: Final = b"220 (vsFTPd 3.0.3)\r\n"  # vsftpd 3.0.3
+VSFTPD_FULL: Final = (  # vsftpd 3.0.3 with max_clients=1
+    b"421 There are too many connected users, please try later.\r\n"
+)
+VSFTPD_TO_EHLO: Final = b"530 Please login with USER and PASS.\r\n"  # vsftpd 3.0.3
+DOVECOT_IMAP: Final = (  # Dovecot 2.3.19
+    b"* OK [CAPABILITY IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ "
+    b"AUTH=PLAIN] Dovecot (Debian) ready.\r\n"
+)
+DOVECOT_POP3: Final = b"+OK Dovecot (Debian) ready.\r\n"  # Dovecot 2.3.19
+DOVECOT_POP3_CAPABILITIES: Final = (  # Dovecot 2.3.19
+    b"+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\nUSER\r\n"
+    b"SASL PLAIN\r\n.\r\n"
+)
+NATS: Final = (  # nats-server 2.9.10
+    b'INFO {"server_id":"NBWGUHACEYM7PAC7XOQRCXDTTXFYXLVYV4I5O6XHZFPQD5QJRI2M3JFD",'
+    b'"server_name":"NBWGUHACEYM7PAC7XOQRCXDTTXFYXLVYV4I5O6XHZFPQD5QJRI2M3JFD",'
+    b'"version":"2.9.10","proto":1,"go":"go1.19.8","host":"127.0.0.1","port":24222,'
+    b'"headers":true,"max_payload":1048576,"client_id":4,"client_ip":"127.0.0.1"} \r\n'
+)
+NATS_LOGIN: Final = (  # nats-server 2.9.10 with --user
+    b'INFO {"server_id":"NA6XTFXPZOXCI7V7HDTCWKFPRHBWE7I64WAHJ2ZTLF2L76A3PDV3A6UU",'
+    b'"server_name":"NA6XTFXPZOXCI7V7HDTCWKFPRHBWE7I64WAHJ2ZTLF2L76A3PDV3A6UU",'
+    b'"version":"2.9.10","proto":1,"go":"go1.19.8","host":"127.0.0.1","port":24223,'
+    b'"headers":true,"auth_required":true,"max_payload":1048576,"client_id":4,'
+    b'"client_ip":"127.0.0.1"} \r\n'
+)
+NATS_FULL: Final = b"-ERR 'maximum connections exceeded'\r\n"  # nats-server 2.9.10
+MOSQUITTO: Final = b"\x20\x02\x00\x00"  # mosquitto 2.0.11, allow_anonymous true
+MOSQUITTO_LOGIN: Final = b"\x20\x02\x00\x05"  # mosquitto 2.0.11, allow_anonymous false
+MEMCACHED: Final = b"VERSION 1.6.18\r\n"  # memcached 1.6.18
+MEMCACHED_ERROR: Final = b"ERROR\r\n"  # memcached 1.6.18, to EHLO
+RABBITMQ: Final = (  # RabbitMQ 3.10.8
+    b"\x01\x00\x00\x00\x00\x01\xeb\x00\n\x00\n\x00\t\x00\x00\x01\xc6\x0ccapabilitiesF\x00"
+    b"\x00\x00\xc7\x12publisher_confirmst\x01\x1aexchange_exchange_bindingst\x01\n"
+    b"basic.nackt\x01\x16consumer_cancel_notifyt\x01\x12connection.blockedt\x01\x13"
+    b"consumer_prioritiest\x01\x1cauthentication_failure_closet\x01\x10per_consumer_qost"
+    b"\x01\x0fdirect_reply_tot\x01\x0ccluster_nameS\x00\x00\x00\x04t@vm\tcopyrightS\x00"
+    b"\x00\x007Copyright (c) 2007-2022 VMware, Inc. or its affiliates.\x0binformationS"
+    b"\x00\x00\x009Licensed under the MPL 2.0. Website: https://rabbitmq.com\x08platformS"
+    b"\x00\x00\x00\x11Erlang/OTP 25.2.3\x07productS\x00\x00\x00\x08RabbitMQ\x07versionS"
+    b"\x00\x00\x00\x063.10.8\x00\x00\x00\x0ePLAIN AMQPLAIN\x00\x00\x00\x05en_US\xce"
+)
+RABBITMQ_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # RabbitMQ 3.10.8, to any other hello
+CHRONY: Final = (  # chrony 4.3 with local stratum 10
+    b"$\n\x00\xe6\x00\x00\x00\x00\x00\x00\x00\x00\x7f\x7f\x01\x01\xee\xb6\xa3\x96)V\x143"
+    b"netduet\x00\xee\xb6\xa3\x97R\xa1\x7f_\xee\xb6\xa3\x97\\6\x16v"
+)
+
+# No server of these is in Debian: laid out as their protocol guides say.
+KAFKA: Final = (  # ApiVersions version 0, with two APIs
+    b"\x00\x00\x00\x16ndue\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x09\x00\x12\x00\x00"
+    b"\x00\x03"
+)
+MONGODB: Final = (  # OP_MSG with the answer of a primary
+    b"\x73\x00\x00\x00\x01\x00\x00\x00udn\x00\xdd\x07\x00\x00\x00\x00\x00\x00\x00"
+    b"\x5e\x00\x00\x00\x08helloOk\x00\x01\x08ismaster\x00\x01"
+    b"\x09localTime\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02setName\x00\x04\x00\x00\x00rs0\x00"
+    b"\x10maxWireVersion\x00\x15\x00\x00\x00"
+    b"\x01ok\x00\x00\x00\x00\x00\x00\x00\xf0\x3f\x00"
+)
+MONGODB_TO_HTTP: Final = (
+    b"HTTP/1.0 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 85\r\n\r\nIt looks like you are trying to access MongoDB over HTTP "
+    b"on the native driver port.\r\n"
+)

