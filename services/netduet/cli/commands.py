@@ -172,7 +172,7 @@ def config_check() -> int:
 
 
 def config_reference(form: str) -> int:
-    """Print every setting: as a page, as .env.example, or as compose's environment."""
+    """Print a reference of all settings, as a documentation page, an .env.example file, or a Compose environment section."""
     from netduet.cli import settings_reference  # noqa: PLC0415
 
     print(settings_reference.RENDERERS[form](_models()), end="")
