@@ -180,9 +180,32 @@ def test_secrets_of_a_url_are_not_shown(netduet: NetduetCommand) -> None:
     assert refused(netduet, "check", env=variables)[0].startswith(
         "NETDUET_CLIENT_TARGET=web …: target 'gopher://db': unknown protocol"
     )
-    done = netduet.run("config", "show", env={"NETDUET_CLIENT_TARGET": "u:SECRET@db"})
-    assert done.returncode == 2
+    url = "postgresql://u:SECRET@db/SECRET?a=SECRET=blocked"
+    done = netduet.run("config", "show", env={"NETDUET_CLIENT_TARGET": url})
+    assert done.returncode == 0
+    assert "NETDUET_CLIENT_TARGET=postgresql://db=blocked " in done.stdout
+    assert "SECRET" not in done.stdout
+
+
+def test_secrets_of_a_url_are_not_in_report_or_log(netduet: NetduetCommand) -> None:
+    """The report names host and port, and so do all log lines."""
+    with closed_port() as target:
+        url = f"postgresql://u:SECRET@{target}/SECRET?SECRET"
+        done = netduet.run("check", "--json", "--log-level=debug", url)
+    assert json.loads(done.stdout)["targets"][0]["target"] == target
+    assert done.stderr
     assert "SECRET" not in done.stdout + done.stderr
+
+
+def test_settings_load_no_protocol_and_no_parser() -> None:
+    """Both take a while, and most command lines need neither."""
+    code = (
+        "import sys; from netduet.cli import commands; commands.client_settings(); "
+        "print([name for name in sys.modules "
+        "if name.startswith(('cyclopts', 'netduet.client.protocols'))])"
+    )
+    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert output == "[]\n"
 
 
 def test_invalid_values_give_a_line_each(netduet: NetduetCommand) -> None:

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from netduet.client.settings import ClientSettings
     from netduet.server.settings import ServerSettings
 
-_MODULES: Final = {"check": ("dns", "rich"), "watch": ("dns", "rich")}
-"""The optional modules that a command imports only when it needs them."""
+CLIENT_MODULES: Final = ("OpenSSL", "dns", "h11", "h2", "rich")
+"""The modules of the extra ``client``: checks import them when they need them."""
+
+_MODULES: Final = {"check": CLIENT_MODULES, "watch": CLIENT_MODULES}
+"""The optional modules that a command needs."""
 
 Flags = Mapping[str, object]
 
@@ -159,7 +162,7 @@ def config_check() -> int:
 
 
 def config_reference(form: str) -> int:
-    """Print every setting: as a page, as .env.example, or as compose's environment."""
+    """Print a reference of all settings, as a documentation page, an .env.example file, or a Compose environment section."""
     from netduet.cli import settings_reference  # noqa: PLC0415
 
     print(settings_reference.RENDERERS[form](_models()), end="")
@@ -214,14 +217,14 @@ def _models() -> list[type[Settings]]:
 
 
 def _targets(settings: ClientSettings, arguments: Sequence[str]) -> tuple[Target, ...]:
-    from netduet.client.protocols.schemes import SCHEMES  # noqa: PLC0415
     from netduet.client.results.target import Expect, parse_target  # noqa: PLC0415
+    from netduet.client.settings import schemes  # noqa: PLC0415
 
     expect = Expect(settings.expect)
     problems, targets = [], []
     for word in host_and_port(arguments) or settings.target:
         try:
-            targets.append(parse_target(word, settings.port, expect, SCHEMES))
+            targets.append(parse_target(word, settings.port, expect, schemes))
         except ValueError as error:
             problems.append(str(error))
     if not targets and not problems:

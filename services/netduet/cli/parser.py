@@ -107,7 +107,7 @@ def _application(chosen: frozenset[str]) -> App:
     """Return the parser; only the chosen commands have their flags."""
     app = App(
         name="netduet",
-        help="Test a network between two ends: a server that answers and a client that checks.",
+        help="Test the network between two endpoints: a server that responds and a client that runs the checks.",
         version=__version__,
         version_flags=["--version", "-V"],
         help_format="plaintext",
@@ -154,7 +154,7 @@ def _config() -> App:
         config.command(function, name=name, help_epilogue=epilogue)
     form = Parameter(
         name="--format",
-        help="A page, a .env file, or the entries of a compose file.",
+        help="Documentation page, .env.example file, or Compose environment section.",
         show_default=True,
     )
     forms = Annotated[Literal["markdown", "env", "compose"], form]
@@ -178,7 +178,9 @@ def _flagged(command: str) -> Callable[..., int]:
             lambda name=None: commands.explain(name),
             [
                 _positional(
-                    "name", "Failure class as in a report: reach.refused.", "CLASS"
+                    "name",
+                    "Failure class as shown in a report, for example reach.refused.",
+                    "CLASS",
                 )
             ],
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from netduet.client.protocols.schemes import SCHEMES
-from netduet.client.results.target import parse_target, public_form
+from netduet.client.results.target import Scheme, parse_target, public_form
 from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.config.units import HOUR
 
@@ -17,10 +17,17 @@ _PORT = 12_345
 Seconds = Annotated[Duration, Field(gt=0, le=HOUR)]
 
 
+def schemes() -> Mapping[str, Scheme]:
+    """Return the protocols that a target can name."""
+    from netduet.client.protocols.schemes import SCHEMES  # noqa: PLC0415 - slow
+
+    return SCHEMES
+
+
 def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return valid targets without the secrets that a URL may hold."""
     for word in words:
-        parse_target(word, _PORT, schemes=SCHEMES)
+        parse_target(word, _PORT, schemes=schemes)
     return tuple(map(public_form, words))
 
 
@@ -61,10 +68,10 @@ class ClientSettings(Settings):
     """Names of the checks to run; the checks that they depend on run too. Empty runs all."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
-    """Maximum share of packets lost in either direction, and of short connections that fail, before a check fails."""
+    """Maximum share of packets that may be lost in either direction, or of short connections that may fail; a check fails above it."""
 
     idle_rungs: Durations = ()
-    """Idle times that the idle check tries; empty uses those of the profile."""
+    """Idle times to test; if empty, those of the profile."""
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
     """Number of instances behind the name that must respond; 0 accepts any number."""

@@ -13,10 +13,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 FORMS: Final = (
@@ -68,7 +67,9 @@ class Scheme:
     port: int
 
 
-NO_SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({})
+def no_schemes() -> Mapping[str, Scheme]:
+    """Return that no protocol is known."""
+    return {}
 
 
 def join(host: str, port: int | str) -> str:
@@ -80,11 +81,12 @@ def parse_target(
     text: str,
     default_port: int,
     default_expect: Expect = Expect.OPEN,
-    schemes: Mapping[str, Scheme] = NO_SCHEMES,
+    schemes: Callable[[], Mapping[str, Scheme]] = no_schemes,
 ) -> Target:
-    """Parse a target; ``schemes`` are the known protocols, by word in lower case.
+    """Parse a target; ``schemes`` returns the known protocols, by word in lower case.
 
-    A target that names a protocol but no port has the protocol's port.
+    It is called for a target that names a protocol: most do not, and do not wait until
+    all protocols are loaded. Such a target that without a port has the protocol's port.
 
     Raises:
         ValueError: it is not valid; the message says what would be, without secrets.
@@ -98,7 +100,7 @@ def parse_target(
         rest = rest[:bracket] + authority
         if not slash:
             return Target(*_parse_authority(text, rest, default_port), expect)
-    scheme = _find_scheme(text, word, schemes)
+    scheme = _find_scheme(text, word, schemes())
     host, port = _parse_authority(text, rest, scheme.port)
     return Target(host, port, expect, scheme.protocol)
 

@@ -20,6 +20,13 @@ SCHEMES = {
     "redis": Scheme("redis", 6379),
     "mongodb": Scheme("mongodb", 27017),
 }
+
+
+def schemes() -> dict[str, Scheme]:
+    """Return the protocols of these tests."""
+    return SCHEMES
+
+
 LONGEST_LABEL = "a" * 63
 LONGEST_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
 
@@ -122,7 +129,7 @@ OPEN, BLOCKED = Expect.OPEN, Expect.BLOCKED
 )
 def test_target_may_name_its_protocol(text: str, target: Target) -> None:
     """The protocol gives the port if none is given; the rest of a URL is dropped."""
-    assert parse_target(text, 12345, Expect.OPEN, SCHEMES) == target
+    assert parse_target(text, 12345, Expect.OPEN, schemes) == target
 
 
 def test_text_of_a_target_leaves_its_protocol_out() -> None:
@@ -142,8 +149,8 @@ def test_text_of_a_target_leaves_its_protocol_out() -> None:
 def test_public_form_is_the_target_without_secrets(text: str, shown: str) -> None:
     """It names the same target."""
     assert public_form(text) == shown
-    public = parse_target(shown, 1, schemes=SCHEMES)
-    assert public == parse_target(text, 1, schemes=SCHEMES)
+    public = parse_target(shown, 1, schemes=schemes)
+    assert public == parse_target(text, 1, schemes=schemes)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,7 @@ def test_public_form_is_the_target_without_secrets(text: str, shown: str) -> Non
 def test_error_shows_no_secret(text: str) -> None:
     """What may be user info, a path or a query is not in a message."""
     with pytest.raises(ValueError, match=r"^target ") as caught:
-        parse_target(text, 1, schemes=SCHEMES)
+        parse_target(text, 1, schemes=schemes)
     assert "SECRET" not in str(caught.value)
 
 
@@ -192,7 +199,7 @@ def test_error_shows_no_secret(text: str) -> None:
 def test_invalid_protocol_or_url_error_says_why(text: str, why: str) -> None:
     """The error names what is known, or the remedy."""
     with pytest.raises(ValueError, match=r"^target ") as caught:
-        parse_target(text, 1, schemes=SCHEMES)
+        parse_target(text, 1, schemes=schemes)
     assert why in str(caught.value)
 
 

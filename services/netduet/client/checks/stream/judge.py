@@ -72,7 +72,7 @@ def _unconnected(observations: Observations, max_outage: float) -> Iterator[Find
     if enough and connections.longest_void <= max_outage:
         return
     text = (
-        f"{observations.address}: UDP does not pass, and {connections.void} of {attempted} new "
+        f"{observations.address}: UDP does not get through, and {connections.void} of {attempted} new "
         "connections failed because of this client itself"
     )
     reason = "it was suspended or starved of CPU, or had no file descriptor, port or memory for them"
