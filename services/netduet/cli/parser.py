@@ -48,7 +48,7 @@ _SHORT: Final = {
 _WAIT: Final = ("connect_timeout", "answer_timeout")
 """The settings that -w sets, as in nc(1)."""
 
-_COMMANDS: Final = (*SERVICES, "config", "completion")
+_COMMANDS: Final = (*SERVICES, "namespace", "config", "completion")
 _WATCH: Final = frozenset(
     ("watch_neighbours", "watch_interval", "watch_checks_interval")
 ) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
@@ -124,6 +124,7 @@ def _application(chosen: frozenset[str]) -> App:
             usage=help_text.USAGE[command],
             help_epilogue=help_text.epilogue(command),
         )
+    app.command(_namespace())
     app.command(_config())
     shell = Parameter(name="SHELL", help="The shell that reads the script.")
     app.command(
@@ -135,6 +136,36 @@ def _application(chosen: frozenset[str]) -> App:
         help="Print a script that completes commands and flags in a shell.",
         usage="netduet completion bash|zsh|fish",
         help_epilogue=examples.render("completion"),
+    )
+    return app
+
+
+def _namespace() -> App:
+    """Return the parser of ``netduet namespace``."""
+    form = Parameter(
+        name=("--json", "-J"),
+        help="Print one JSON document.",
+        negative="",
+        show_default=False,
+    )
+    app = App(
+        name="namespace",
+        help=commands.namespace.__doc__,
+        usage="netduet namespace [--json]",
+        help_epilogue=examples.render("namespace"),
+    )
+    app.default(
+        _signed(
+            lambda *, json_report=False: commands.namespace(json_report),
+            [
+                Slot(
+                    "json_report",
+                    Slot.KEYWORD_ONLY,
+                    default=False,
+                    annotation=Annotated[bool, form],
+                )
+            ],
+        )
     )
     return app
 
