@@ -60,7 +60,7 @@ TCP and UDP are both tried at each address, TCP for `--connect-timeout`, UDP for
 | a connection, also one that is then reset, or any datagram | open: `isolation.open` |
 | nothing | dropped |
 | a reset instead of a connection | rejected: by a firewall, or by a host on which nothing listens; from outside the two look the same |
-| ICMP: prohibited, port unreachable, host unreachable | rejected, by the sender that the kernel reports; an error from the host itself, or from a router that finds no host, does not prove a firewall, and a note says so |
+| ICMP: prohibited, port unreachable, host unreachable | rejected, by the sender that the kernel reports; an error from the host itself, or from a router that finds no host, does not prove that a firewall blocks it, and a note says so |
 | nothing was sent: this host has no route there | no route |
 
 The verdict is INCONCLUSIVE if the name has no address (it may be misspelt, or known only on other networks: use the address), if this client has no route to any other host or was suspended or starved of CPU while it waited, and if there was time for only one SYN.

@@ -48,6 +48,8 @@ def _run(words: list[str]) -> int:
     if words == ["serve"]:
         commands.require("serve")
         return commands.serve({})
+    if words == ["namespace", "--json"]:
+        return commands.namespace(json_report=True)
     if words[:1] == ["check"] and not any(word.startswith("-") for word in words):
         commands.require("check")
         return commands.check(words[1:], {})

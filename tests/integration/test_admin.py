@@ -245,7 +245,7 @@ def test_admin_port_in_use_is_a_one_line_error(
         assert server.finish() == 2
     error_line = server.stderr_text()
     assert error_line.count("\n") == 1
-    assert f"127.0.0.1, port {port}: something else listens there" in error_line
+    assert f"127.0.0.1, port {port}: another process is already using it" in error_line
 
 
 def test_admin_port_is_off_by_default(serve_command: ServeCommand) -> None:

@@ -61,7 +61,7 @@ def test_refused_target_passes_with_a_note(
         done = netduet.run("check", *(word.format(target) for word in words_))
     assert (done.returncode, done.stderr) == (0, "")
     assert "TCP is rejected (reset)" in unwrapped(done)
-    assert "does not prove a firewall" in unwrapped(done)
+    assert "does not prove that a firewall blocks it" in unwrapped(done)
     assert done.stdout.endswith(f"PASS: {target} is blocked, as expected: rejected\n")
 
 

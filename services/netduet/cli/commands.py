@@ -151,6 +151,16 @@ def explain(name: str | None = None) -> int:
     return run(name)
 
 
+def namespace(json_report: bool = False) -> int:
+    """Print the listeners, interfaces and routes of this network namespace."""
+    from netduet.net.namespace.read import read  # noqa: PLC0415
+    from netduet.net.namespace.text import lines  # noqa: PLC0415
+
+    snapshot = read()
+    print(snapshot.model_dump_json() if json_report else "\n".join(lines(snapshot)))
+    return 0
+
+
 def config_show() -> int:
     """Print each setting's effective value, and where it came from."""
     for model in _models():
@@ -184,7 +194,7 @@ def config_check() -> int:
 
 
 def config_reference(form: str) -> int:
-    """Print every setting: as a page, as .env.example, or as compose's environment."""
+    """Print a reference of all settings, as a documentation page, an .env.example file, or a Compose environment section."""
     from netduet.cli import settings_reference  # noqa: PLC0415
 
     print(settings_reference.RENDERERS[form](_models()), end="")

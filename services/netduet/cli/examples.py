@@ -35,6 +35,11 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("netduet explain size.black_hole", "causes and next steps of one"),
         ("netduet explain balance.ghost", "by an older name, too"),
     ),
+    "namespace": (
+        ("netduet namespace", "of this host, or of this container"),
+        ("netduet namespace | grep tcp", "who listens on which address"),
+        ("netduet namespace --json", "one JSON document"),
+    ),
     "config": (
         ("netduet config show", "each value, and where it comes from"),
         ("netduet config check", "validate the environment and .env"),

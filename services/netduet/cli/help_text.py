@@ -57,7 +57,7 @@ def epilogue(command: str) -> str:
     variable = f"NETDUET_{service}_{field.upper().replace('-', '_')}"
     return (
         "Each flag can also be set by a variable, in the environment or in .env: "
-        f"--{field} is {variable}. Times are written 500ms, 30s or 2m, and a number "
-        "alone is in seconds; sizes are written 64KiB or 1MiB. netduet config show "
+        f"--{field} is {variable}. Write times as 500ms, 30s or 2m, and sizes as 64KiB "
+        "or 1MiB; a time without a unit is in seconds. netduet config show "
         f"prints the effective settings.\n\n{examples.render(command)}"
     )

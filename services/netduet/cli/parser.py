@@ -48,7 +48,7 @@ _SHORT: Final = {
 _WAIT: Final = ("connect_timeout", "answer_timeout")
 """The settings that -w sets, as in nc(1)."""
 
-_COMMANDS: Final = (*SERVICES, "config", "completion")
+_COMMANDS: Final = (*SERVICES, "namespace", "config", "completion")
 _WATCH: Final = frozenset(
     ("watch_neighbours", "watch_interval", "watch_checks_interval")
 ) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
@@ -122,7 +122,7 @@ def _application(chosen: frozenset[str], program: Sequence[str] = ()) -> App:
     """Return the parser; only the chosen commands have their flags."""
     app = App(
         name="netduet",
-        help="Test a network between two ends: a server that answers and a client that checks.",
+        help="Test the network between two endpoints: a server that responds and a client that runs the checks.",
         version=__version__,
         version_flags=["--version", "-V"],
         help_format="plaintext",
@@ -139,6 +139,7 @@ def _application(chosen: frozenset[str], program: Sequence[str] = ()) -> App:
             usage=help_text.USAGE[command],
             help_epilogue=help_text.epilogue(command),
         )
+    app.command(_namespace())
     app.command(_config())
     shell = Parameter(name="SHELL", help="The shell that reads the script.")
     app.command(
@@ -150,6 +151,36 @@ def _application(chosen: frozenset[str], program: Sequence[str] = ()) -> App:
         help="Print a script that completes commands and flags in a shell.",
         usage="netduet completion bash|zsh|fish",
         help_epilogue=examples.render("completion"),
+    )
+    return app
+
+
+def _namespace() -> App:
+    """Return the parser of ``netduet namespace``."""
+    form = Parameter(
+        name=("--json", "-J"),
+        help="Print one JSON document.",
+        negative="",
+        show_default=False,
+    )
+    app = App(
+        name="namespace",
+        help=commands.namespace.__doc__,
+        usage="netduet namespace [--json]",
+        help_epilogue=examples.render("namespace"),
+    )
+    app.default(
+        _signed(
+            lambda *, json_report=False: commands.namespace(json_report),
+            [
+                Slot(
+                    "json_report",
+                    Slot.KEYWORD_ONLY,
+                    default=False,
+                    annotation=Annotated[bool, form],
+                )
+            ],
+        )
     )
     return app
 
@@ -169,7 +200,7 @@ def _config() -> App:
         config.command(function, name=name, help_epilogue=epilogue)
     form = Parameter(
         name="--format",
-        help="A page, a .env file, or the entries of a compose file.",
+        help="Documentation page, .env.example file, or Compose environment section.",
         show_default=True,
     )
     forms = Annotated[Literal["markdown", "env", "compose"], form]
@@ -196,7 +227,9 @@ def _flagged(command: str, program: Sequence[str]) -> Callable[..., int]:
             lambda name=None: commands.explain(name),
             [
                 _positional(
-                    "name", "Failure class as in a report: reach.refused.", "CLASS"
+                    "name",
+                    "Failure class as shown in a report, for example reach.refused.",
+                    "CLASS",
                 )
             ],
         )

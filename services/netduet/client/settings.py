@@ -81,10 +81,10 @@ class ClientSettings(Settings):
     """Names of the checks to run; the checks that they depend on run too. Empty runs all."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
-    """Maximum share of packets lost in either direction, and of short connections that fail, before a check fails."""
+    """Maximum share of packets that may be lost in either direction, or of short connections that may fail; a check fails above it."""
 
     idle_rungs: Durations = ()
-    """Idle times that the idle check tries; empty uses those of the profile."""
+    """Idle times to test; if empty, those of the profile."""
 
     expect_instances: Annotated[int, Field(ge=0, le=1000)] = 0
     """Number of instances behind the name that must respond; 0 accepts any number."""

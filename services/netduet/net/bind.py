@@ -104,7 +104,7 @@ def _bind_one(
 def reason(error: OSError, host: str, port: int) -> str:
     """Return one line: why an address cannot be listened on, and a remedy."""
     remedies = {
-        errno.EADDRINUSE: "something else listens there: stop it or use another port",
+        errno.EADDRINUSE: "another process is already using it; stop it or use another port",
         errno.EACCES: "ports below 1024 require a privilege: use a higher one",
         errno.EADDRNOTAVAIL: "this host has no such address",
     }

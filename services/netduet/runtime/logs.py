@@ -75,7 +75,7 @@ EVENTS: Final = {
     "peer.added": "An address behind a name is now watched.",
     "peer.identified": "A peer reported its instance, node and zone for the first time, or others than before.",
     "peer.removed": "An address is no longer watched: removed from its name, or replaced by others.",
-    "peer.without_datagrams": "Datagrams to a peer do not pass: only connections show its outages.",
+    "peer.without_datagrams": "Datagrams to a peer do not get through: only connections show its outages.",
     "watch.alone": "All peers are out at the same time: suspect what they share, above all this client.",
     "outage.began": "A peer is out, as far as is known yet.",
     "outage.learnt": "More is known about an ongoing outage.",

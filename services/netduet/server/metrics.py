@@ -69,8 +69,8 @@ class ServerMetrics(Collector):
         )
         yield _gauge(
             "netduet_clients_recently",
-            "Client addresses, other than this host's own, that opened a framed connection "
-            f"in the last {WINDOW_SECONDS:g} seconds; 1,024 at most.",
+            "Client addresses, other than this host's own, that connected as netduet "
+            f"clients in the last {WINDOW_SECONDS:g} seconds; 1,024 at most.",
             context.recent_clients.count(time.monotonic()),
         )
         ended = CounterMetricFamily(

@@ -55,7 +55,7 @@ class ServerSettings(Settings):
     """Name of the zone that this instance runs in, shown by clients; empty shows none."""
 
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, client!"
-    """Greeting sent to plain clients, in UTF-8."""
+    """Greeting sent to plain-text clients, in UTF-8."""
 
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Maximum number of concurrent connections; lower if the descriptor limit requires it."""
@@ -78,7 +78,7 @@ class ServerSettings(Settings):
     """Maximum payload of a frame."""
 
     max_plain_text: Annotated[Size, Field(ge=1, le=64 * KIB)] = KIB
-    """Maximum length of a plain client's text in the log."""
+    """Maximum length of a plain-text client's message in the log."""
 
     write_buffer: Annotated[Size, Field(ge=KIB, le=64 * MIB)] = 64 * KIB
     """Maximum number of unsent bytes per connection; above it, the server stops reading from the peer."""
@@ -87,13 +87,13 @@ class ServerSettings(Settings):
     """Timeout for a client's first byte."""
 
     opening_timeout: Seconds = 5.0
-    """Timeout for a framed client's opening, from its first byte."""
+    """Time allowed for a netduet client to complete its opening message, measured from its first byte."""
 
     frame_timeout: Seconds = 10.0
     """Timeout for the rest of a frame once it has started to arrive."""
 
     idle_timeout: Seconds = 60.0
-    """Maximum idle time of an open framed connection."""
+    """Maximum idle time of a netduet client's open connection."""
 
     hold_timeout: Seconds = 2 * HOUR
     """Maximum time for which a client may ask the server to hold an idle connection."""
@@ -102,25 +102,28 @@ class ServerSettings(Settings):
     """Time after which a client that reads nothing while responses are pending is reset."""
 
     linger: Seconds = 2.0
-    """Time a framed client has to close after the server's FIN."""
+    """Time a netduet client has to close its connection after the server's FIN."""
 
     linger_bytes: Annotated[Size, Field(ge=0, le=GIB)] = 4 * MIB
-    """Maximum number of bytes read and discarded during linger."""
+    """Maximum number of bytes read and discarded while lingering."""
 
     plain_linger: Seconds = 30.0
-    """Time a plain client has to finish and close after the greeting."""
+    """Time a plain-text client has to finish and close its connection after the greeting."""
 
     plain_linger_bytes: Annotated[Size, Field(ge=0, le=GIB)] = 16 * MIB
-    """Maximum number of bytes read from a plain client during plain_linger."""
+    """Maximum number of bytes read from a plain-text client during plain_linger."""
 
     ledger_size: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
-    """Number of recent framed connections that clients can ask about."""
+    """Number of recent connections of netduet clients to remember; clients can ask about these."""
 
     shutdown_delay: Annotated[Duration, Field(ge=0, le=DAY)] = 0.0
     """Time to keep accepting after SIGTERM, until load balancers have noticed."""
 
     drain_timeout: Annotated[Duration, Field(ge=0, le=DAY)] = 8.0
     """Time for open connections to finish once the server has stopped accepting; the rest are reset."""
+
+    time_limit: Annotated[Duration, Field(ge=0, le=7 * DAY)] = 0.0
+    """Time after which the server ends by itself, as after SIGTERM; 0 serves until a signal."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of logged events."""

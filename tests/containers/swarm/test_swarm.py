@@ -75,15 +75,13 @@ def test_deployed_stack_is_watched_from_the_start(stack: Stack) -> None:
     assert "Global" in service.attrs["Spec"]["Mode"]
     [client] = stack.containers("client")
     node = stack.engine.info()["Name"]
-    wait_until(
-        "watched", lambda: b" (tasks.server:12345) is now watched\n" in client.logs()
-    )
+    wait_until("watched", lambda: b" now watching " in client.logs())
     wait_until("named", lambda: f" on {node}\n".encode() in client.logs())
     client.kill("SIGTERM")
     assert client.wait()["StatusCode"] == 0
     log = client.logs(stderr=False).decode()
     assert "Watched 1 peer for" in log
-    assert "availability 100.000 %, no outage" in log
+    assert "availability 100.000 %, no outages" in log
     assert f", from {node}\n" in log
 
 
@@ -153,7 +151,7 @@ class WatchContainer:
 
         def all_watched() -> bool:
             text = self.container.logs(stderr=False).decode()
-            added = len(re.findall(r"\+ .* is now watched\n", text))
+            added = len(re.findall(r"\+ +now watching .*\n", text))
             return added - text.count(" is no longer watched") == number
 
         wait_until(f"{number} watched", all_watched)
@@ -168,7 +166,7 @@ class WatchContainer:
 def assert_nothing_lost(summary: str, peers: int) -> None:
     """Assert that this number of peers was watched without an outage."""
     assert f"Watched {peers} peers for" in summary, summary
-    assert "availability 100.000 %, no outage" in summary, summary
+    assert "availability 100.000 %, no outages" in summary, summary
     assert not re.search(r" (OUT|BACK|LEFT|\?) ", summary), summary
     assert " × " not in summary, summary
 
@@ -227,7 +225,7 @@ def test_watch_reports_the_outage_of_a_killed_task(stack: Stack) -> None:
     assert found is not None, summary
     assert 0 < float(found[1]) < 100
     assert "1 × watch.stale_dns, at the server's end:" in summary
-    assert len(re.findall(r"\): 100\.000 %, no outage\n", summary)) == 1, summary
+    assert len(re.findall(r"\): 100\.000 %, no outages\n", summary)) == 1, summary
 
 
 def test_unreachable_virtual_ip_is_explained(

@@ -115,7 +115,7 @@ NETWORKS: Final = (
     Network(
         "isolation-refused",
         "nothing listens on the target that should be blocked",
-        passes(("isolation", "does not prove a firewall")),
+        passes(("isolation", "does not prove that a firewall blocks it")),
         server=None,
         target=BLOCKED,
     ),

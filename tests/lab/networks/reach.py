@@ -140,7 +140,7 @@ NETWORKS: Final = (
     ),
     Network(
         "other-service",
-        "a netduet server of another service has the name",
+        "a netduet server for another service has the name",
         fails("identity.other_service", "server"),
         server=("--service", "billing"),
     ),

@@ -82,7 +82,7 @@ def test_port_in_use_is_named(*, udp_is_taken: bool) -> None:
         if not udp_is_taken:
             holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(BindError, match=f"127.0.0.1, port {port}: something else"):
+        with pytest.raises(BindError, match=f"127.0.0.1, port {port}: another process"):
             bind("127.0.0.1", port, udp=True)
 
 
@@ -128,7 +128,9 @@ async def test_second_listener_gets_a_clear_error() -> None:
     first = bind("127.0.0.1", 0, udp=False)
     second = bind("127.0.0.1", first.port, udp=False)
     first.tcp[0].listen()
-    with pytest.raises(BindError, match=f"127.0.0.1, port {first.port}: something"):
+    with pytest.raises(
+        BindError, match=f"127.0.0.1, port {first.port}: another process"
+    ):
         await Listener(second.tcp, lambda _: pytest.fail("accepted")).start(8)
     first.close()
     second.close()

@@ -174,7 +174,7 @@ def _finding(name: NameResult, resolution: Resolution) -> Finding:
         seen = f"{name.host} is not known to this host's resolver"
         return Finding("name.not_found", seen, evidence)
     if resolution.cause is Cause.NO_FAMILY:
-        seen = f"{name.host} has addresses, but none of the requested family"
+        seen = f"{name.host} has addresses, but none in the requested family"
         return Finding("name.family", seen, evidence)
     seen = f"resolving {name.host} failed: {resolution.detail}"
     return Finding("name.failed", seen, evidence)
@@ -274,8 +274,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "name.family",
-        "the name has no address of the requested family",
-        "The name exists and has addresses, but none of the requested family.",
+        "the name has no address in the requested family",
+        "The name exists and has addresses, but none in the requested family.",
         Location.CLIENT,
         (
             (

@@ -306,7 +306,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "reach.partial",
-        "some addresses of the name accept no connections",
+        "some of the name's addresses do not accept connections",
         "The name has several addresses; some accept connections and some do not.",
         Location.UNKNOWN,
         (

@@ -93,7 +93,7 @@ def connections_lost(run: ConnectFailureRun) -> str:
     """Describe an outage that only connections show."""
     return (
         f"neither new connections nor the existing one worked for {bounds(run)} "
-        f"({escape(run.reason)}); UDP does not pass, so the direction is unknown"
+        f"({escape(run.reason)}); UDP does not get through, so the direction is unknown"
     )
 
 
@@ -252,8 +252,8 @@ def first_answer(failed: int) -> str:
 def stuck_flow(length: float) -> str:
     """Describe datagrams that passed once they were sent from another port."""
     return (
-        f"for {seconds(length)} datagrams from one port did not pass, while new "
-        "connections worked; datagrams from another port pass"
+        f"for {seconds(length)} datagrams from one port did not get through, while new "
+        "connections worked; datagrams from another port get through"
     )
 
 

@@ -14,7 +14,7 @@ from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import Outage
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Evidence
-from netduet.wire.messages import ServerReport
+from netduet.wire.messages import ServerReport, TcpInfo
 from netduet.wire.untrusted import escape
 
 _LATER_SECONDS: Final = 0.1
@@ -175,11 +175,16 @@ def connection_evidence(observations: Observations) -> Evidence:
     return (*client, *(server or [missing]))
 
 
+def count_retransmits(info: TcpInfo | None) -> str:
+    """Return how many segments a kernel retransmitted: "1 segment"."""
+    if info is None:
+        return "an unknown number of segments"
+    return f"{info.total_retrans} segment{'s' * (info.total_retrans != 1)}"
+
+
 def _server_report(report: ServerReport) -> str:
-    retransmits = "an unknown number of"
-    if report.connection is not None:
-        retransmits = str(report.connection.total_retrans)
+    retransmits = count_retransmits(report.connection)
     return (
-        f"its kernel retransmitted {retransmits} segments of the existing connection; the "
+        f"its kernel retransmitted {retransmits} of the existing connection; the "
         f"server process was stalled for {report.host.stalled:.1f} s since it started"
     )

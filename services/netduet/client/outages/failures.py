@@ -10,7 +10,7 @@ from netduet.client.results.location import Location
 WATCH: Final[tuple[Failure, ...]] = (
     Failure(
         "watch.stale_dns",
-        "the server stopped before DNS dropped it",
+        "DNS still listed a server that had stopped",
         (
             "A server stopped responding, and only later was its address removed from "
             "DNS: clients that used the address in the meantime got no response."
@@ -34,12 +34,12 @@ WATCH: Final[tuple[Failure, ...]] = (
         "watch.never_reached",
         "the expected server has not responded there yet",
         "Since the watch began, the expected server has not responded at this address: "
-        "either the network is out, or no server runs there.",
+        "either the network is down, or no server runs there.",
         Location.UNKNOWN,
         (
             "the server has not started yet, or listens on another port",
             "something else listens there",
-            "the path has been out since before the watch began, or a firewall blocks it",
+            "the path has been down since before the watch began, or a firewall blocks it",
         ),
         (
             "run `netduet check` against the same address: it distinguishes these",
@@ -68,8 +68,8 @@ WATCH: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "watch.datagrams",
-        "UDP does not pass, but TCP does",
-        "For a while no datagram passed, in one direction or both, while connections, "
+        "UDP does not get through, but TCP does",
+        "For a while no datagram got through, in one direction or both, while connections, "
         "existing and new, kept working.",
         Location.INTERMEDIARY,
         (
@@ -111,8 +111,8 @@ WATCH: Final[tuple[Failure, ...]] = (
     Failure(
         "watch.stuck_flow",
         "a UDP flow was stuck, but a new one works",
-        "Datagrams from one source port no longer passed, in one direction or both, while new "
-        "connections worked; from another port they pass.",
+        "Datagrams from one source port no longer got through, in one direction or both, while new "
+        "connections worked; from another port they get through.",
         Location.INTERMEDIARY,
         (
             (
@@ -132,7 +132,7 @@ WATCH: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "watch.load",
-        "a connection does not carry a light load",
+        "a connection cannot carry even a light load",
         "A new connection was established, but not all of a few large requests on it were "
         "answered in time.",
         Location.INTERMEDIARY,

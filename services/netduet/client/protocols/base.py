@@ -23,7 +23,7 @@ class Refusal(StrEnum):
     BUSY = "busy"
     """It has reached its own limit of connections."""
     DENIED = "denied"
-    """It does not serve this client's address, whoever logs in."""
+    """It does not serve this client, whoever logs in: its address, or its TLS."""
 
 
 @dataclass(frozen=True, slots=True)

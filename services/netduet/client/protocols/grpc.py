@@ -86,5 +86,4 @@ PROTOCOL: Final = Protocol(
     ports=(50051,),
     converse=GrpcConversation,
     recognise=recognise,
-    login_timeout=None,
 )

@@ -188,7 +188,4 @@ PROTOCOL: Final = Protocol(
     converse=HttpConversation,
     recognise=recognise,
     aliases=("http1", "http/1.1", "ws"),
-    # nginx and Apache: client_header_timeout, RequestReadTimeout header=20-40.
-    login_timeout=60.0,
-    login_setting="client_header_timeout",
 )

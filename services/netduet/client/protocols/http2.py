@@ -174,6 +174,4 @@ PROTOCOL: Final = Protocol(
     converse=Http2Conversation,
     recognise=recognise,
     aliases=("h2c", "h2"),
-    login_timeout=60.0,
-    login_setting="keepalive_timeout",
 )

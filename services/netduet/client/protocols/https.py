@@ -27,6 +27,4 @@ PROTOCOL: Final = Protocol(
     ports=(443, 8443),
     converse=HttpsConversation,
     recognise=recognise,
-    login_timeout=60.0,
-    login_setting="client_header_timeout",
 )

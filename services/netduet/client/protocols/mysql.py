@@ -92,7 +92,8 @@ def _read_greeting(data: bytes) -> Recognition:
     is_mariadb = "mariadb" in text.lower()
     name = "MariaDB" if is_mariadb else "MySQL"
     number = text.removeprefix(_MARIADB_PREFIX) if is_mariadb else text
-    product = f"{name} {number.replace('-MariaDB', '', 1)}"
+    number = number.replace("-MariaDB", "", 1).partition(" ")[0]
+    product = f"{name} {number}"
     # Connection id (4), the first part of the challenge (8), a filler (1), flags (2).
     flags = int.from_bytes(rest[13:15], "little")
     notes = ("offers TLS",) if flags & _CLIENT_SSL else ()

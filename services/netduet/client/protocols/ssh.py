@@ -17,10 +17,13 @@ from netduet.client.protocols.messages import (
 _IDENTIFICATION: Final = b"SSH-2.0-netduet\r\n"
 _BANNER: Final = re.compile(rb"SSH-(\d\.\d+)-([^\r\n]*)")
 _REFUSALS: Final = {
-    # sshd.c of OpenSSH 8.5 and later; 9.8 added the second, for PerSourcePenalties.
-    b"Exceeded MaxStartups": Refusal.BUSY,
-    b"Not allowed at this time": Refusal.DENIED,
+    # sshd.c of OpenSSH 8.5 to 9.7, then of 9.8 and later.
+    b"Exceeded MaxStartups": (),
+    b"Not allowed at this time": (
+        "MaxStartups, PerSourceMaxStartups or PerSourcePenalties",
+    ),
 }
+"""The texts of a refusal, with what is known of the reason beyond them."""
 _MAX_LINES_BEFORE = 50
 _DISCONNECT: Final = 1
 """SSH_MSG_DISCONNECT (RFC 4253 §11.1)."""
@@ -77,10 +80,14 @@ def recognise(data: bytes) -> Recognition | None:
     line = first_line(data)
     banner = _BANNER.match(line)
     if banner is None:
-        refusal = _REFUSALS.get(line)
-        if refusal is None:
+        if line not in _REFUSALS:
             return None
-        return Recognition(PROTOCOL.name, refusal=refusal, reason=raw_text(line))
+        return Recognition(
+            PROTOCOL.name,
+            notes=_REFUSALS[line],
+            refusal=Refusal.BUSY,
+            reason=raw_text(line),
+        )
     version, software = banner.groups()
     product = raw_text(software).partition(" ")[0].replace("_", " ", 1)
     notes = () if version in {b"2.0", b"1.99"} else (f"SSH {raw_text(version)} only",)

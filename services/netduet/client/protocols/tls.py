@@ -6,7 +6,12 @@ import re
 from types import MappingProxyType
 from typing import Final
 
-from netduet.client.protocols.base import Conversation, Protocol, Recognition
+from netduet.client.protocols.base import (
+    Conversation,
+    Protocol,
+    Recognition,
+    Refusal,
+)
 from netduet.client.protocols.http import HttpConversation, expects_tls
 from netduet.client.protocols.http2 import Http2Conversation
 from netduet.client.protocols.messages import agrees
@@ -23,6 +28,7 @@ _ALERT: Final = re.compile(r"(?:(?:sslv3|tls|ssl/tls) alert|tlsv13?(?: alert)?) 
 """How OpenSSL calls the alerts that it receives (sslerr.h, from 1000 on)."""
 
 _CERTIFICATE_REQUIRED: Final = "certificate required"
+_NO_APPLICATION_PROTOCOL: Final = "no application protocol"
 
 
 class _Http2InsideConversation(Http2Conversation):
@@ -48,6 +54,7 @@ class TlsConversation(Conversation):
         self._session = TlsSession(host, _ALPN)
         self._beginning = b""
         self._inner: HttpConversation | Http2Conversation | None = None
+        self._has_replied = False
 
     def start(self) -> bytes:
         """Return the ClientHello."""
@@ -71,7 +78,9 @@ class TlsConversation(Conversation):
             return b""
         if self._session.is_ready:
             self._continue_inside(received)
-        return self._session.pending()
+        reply = self._session.pending()
+        self._has_replied |= bool(reply)
+        return reply
 
     def ask(self, size: int = 0) -> bytes:
         """Return a request of HTTP; b"" if the server chose no HTTP."""
@@ -127,10 +136,21 @@ class TlsConversation(Conversation):
         if alert is None:
             self.is_foreign = True
         elif self.recognition is None:
-            note = f'the handshake failed: the server sent the alert "{alert[1]}"'
-            if alert[1] == _CERTIFICATE_REQUIRED:
-                note = "requires a client certificate"
-            self.recognition = Recognition(self.name, notes=(note,))
+            self.recognition = self._read_alert(alert[1])
+
+    def _read_alert(self, alert: str) -> Recognition:
+        text = f'TLS alert "{alert}"'
+        if alert == _CERTIFICATE_REQUIRED:
+            return Recognition(self.name, notes=("requires a client certificate",))
+        if self._has_replied:
+            # Before TLS 1.3 there is no alert of its own for that.
+            note = f"ended the handshake ({text}): it may require a client certificate"
+            return Recognition(self.name, notes=(note,))
+        if alert == _NO_APPLICATION_PROTOCOL and self.default_inner is None:
+            return Recognition(self.name, notes=(f"speaks no HTTP ({text})",))
+        if not self._session.sends_name:
+            text += "; no name was sent, for the target is an address"
+        return Recognition(self.name, refusal=Refusal.DENIED, reason=text)
 
 
 def recognise(data: bytes) -> Recognition | None:
@@ -171,6 +191,4 @@ PROTOCOL: Final = Protocol(
             "wss": 443,
         }
     ),
-    login_timeout=60.0,
-    login_setting="client_header_timeout",
 )

@@ -40,6 +40,11 @@ _VERIFY_ERRORS: Final = {
 }
 
 
+_PROBLEMS: Final = ("expired", "not yet valid", "name", "other", "untrusted")
+"""The order in which they are reported: what every client sees comes first, what
+depends on the authorities of this host last."""
+
+
 class TlsError(ValueError):
     """The handshake failed, or what came is no TLS."""
 
@@ -58,8 +63,10 @@ class TlsSession:
         self._connection.set_connect_state()
         if alpn:
             self._connection.set_alpn_protos(list(alpn))
-        if name := _server_name(self._host):
+        name = _server_name(self._host)
+        if name:
             self._connection.set_tlsext_host_name(name)
+        self.sends_name = bool(name)
         self.is_ready = False
 
     def receive(self, data: bytes = b"") -> bytes:
@@ -234,6 +241,7 @@ def _judge(host: str, names: list[str], errors: list[int]) -> tuple[str, str]:
         found.append(("name", f"not valid for {host}"))
     if not found:
         return "", ""
+    found.sort(key=lambda problem: _PROBLEMS.index(problem[0]))
     return found[0][0], "; ".join(text for _, text in found)
 
 

@@ -119,7 +119,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
                 line += [("", _GAP), (style, shown)]
             yield tuple(line)
     if any(result.outcome in _SHORT for row in verdicts for result in row.results):
-        yield (("faint", f"{_GAP}– was skipped, ? is inconclusive"),)
+        yield (("faint", f"{_GAP}– skipped, ? inconclusive"),)
 
 
 def _cell(result: CheckResult) -> str:

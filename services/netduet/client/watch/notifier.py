@@ -47,7 +47,7 @@ class Notifier:
 
     def added(self, peer: Peer) -> None:
         """Report that a peer is watched from now on."""
-        self._write_line("", "+", f"{_peer_name(peer)} is now watched")
+        self._write_line("", "+", f"now watching {_peer_name(peer)}")
         self._log.info("peer.added", **_peer_fields(peer))
 
     def identified(self, peer: Peer, instances: Sequence[Instance]) -> None:

@@ -237,7 +237,9 @@ class Peer:
             return f"this host cannot send datagrams there ({self._socket_error})"
         if udp_probe.refused:
             return f"the server refuses to stream datagrams: {udp_probe.refused}"
-        return f"datagrams do not pass ({udp_probe.error or 'no response to any'})"
+        return (
+            f"datagrams do not get through ({udp_probe.error or 'no response to any'})"
+        )
 
     @property
     def _datagrams_pass(self) -> bool:

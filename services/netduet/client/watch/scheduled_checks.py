@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.framed_connection import open_connection
+from netduet.client.outages.evidence import count_retransmits
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import (
@@ -127,8 +128,7 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
         f"were answered within {end - start:.1f} s"
     )
     state = "the connection stayed open" if ending is None else ending.detail
-    retransmits = "an unknown number of" if info is None else info.total_retrans
-    evidence = f"{state}; this kernel retransmitted {retransmits} segments"
+    evidence = f"{state}; this kernel retransmitted {count_retransmits(info)}"
     missed_deadline = TimeSpan(start, end) if ending is None else None
     return Finding(
         "watch.load",

@@ -202,7 +202,7 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
 
 def _outages(count: int, longest: float) -> str:
     if not count:
-        return "no outage"
+        return "no outages"
     many = "1 outage of" if count == 1 else f"{count} outages, the longest"
     return f"{many} {duration(longest)}"
 
@@ -221,7 +221,7 @@ def _rows(summary: Summary) -> Iterator[Line]:
     if rest and summary.rows[len(rows)].totals.outages:
         yield (("faint", f"  and {rest} more peers with no longer downtime"),)
     elif rest:
-        yield (("faint", f"  {rest} more peers: no outage"),)
+        yield (("faint", f"  {rest} more peers: no outages"),)
 
 
 def _row(row: PeerAvailability, now: float) -> str:

@@ -116,7 +116,7 @@ def test_healthy_connections_pass_without_notes() -> None:
     assert (judgement.findings, judgement.remarks) == ((), ())
     assert judgement.summary == (
         "82 connections to 192.0.2.2:12345, at 50 per second, connected in 0.5 ms (p50), "
-        "0.5 ms (p99), no SYN lost; 32 open at once"
+        "0.5 ms (p99), no SYNs lost; 32 open at once"
     )
     figures = judgement.figures
     assert (figures["tried"], figures["served"], figures["lost_syns"]) == (82, 82, 0)

@@ -281,7 +281,7 @@ def test_other_service_fails_and_blocks_nothing() -> None:
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("identity.other_service", False)
     assert finding.seen == (
-        '192.0.2.1:80 is a netduet server of the service "other"; expected "mine"'
+        '192.0.2.1:80 is a netduet server for the service "other"; expected "mine"'
     )
     assert finding.evidence == ((Side.SERVER, "instance here, netduet/1"),)
     assert judge(IdentityResult((answer,), Expectation("*"))).findings == ()

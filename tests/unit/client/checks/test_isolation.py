@@ -143,7 +143,7 @@ def test_blocked_target_passes_and_names_the_response(
     [
         (
             door(ACCEPTED, ACCEPTED, opening=NETDUET),
-            'netduet "orders", instance a, responds; UDP responds too',
+            'netduet-server, service "orders", instance a, responds; UDP responds too',
         ),
         (
             door(ACCEPTED, DROPPED, opening=Handshake(foreign=b"SSH-2.0-x\r\n")),
@@ -191,7 +191,7 @@ def test_silent_accept_may_be_a_proxy(opening: Handshake) -> None:
         (door(RESET, DROPPED), "the two look the same"),
         (
             door(RESET, ProbeResult(Response.PORT_UNREACHABLE, "192.0.2.1", 1)),
-            "nothing listens there",
+            "nothing is listening there",
         ),
         (
             door(ProbeResult(Response.HOST_UNREACHABLE, ROUTER, 1), DROPPED),

@@ -231,6 +231,24 @@ def test_stall_is_located_by_both_kernels(
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
 
 
+@pytest.mark.parametrize(
+    ("count", "sent_again", "in_flight"),
+    [
+        (1, "its kernel retransmitted 1 packet", "1 packet is in flight"),
+        (3, "its kernel retransmitted 3 packets", "3 packets are in flight"),
+    ],
+)
+def test_packets_of_a_stall_are_counted(
+    count: int, sent_again: str, in_flight: str
+) -> None:
+    """One packet is singular."""
+    stall = TransferStall(TimeSpan(12, 15), count, 0, 4000)
+    infos = (dataclasses.replace(senders(10)[0], retransmits=count),)
+    [finding] = judged(phase(flow(UP, stall=stall, sender_infos=infos))).findings
+    texts = [text for _, text in finding.evidence]
+    assert texts[:2] == [sent_again, f"{in_flight} and unacknowledged"]
+
+
 def test_altered_bytes_and_cut_connection_fail() -> None:
     """Both are separate findings, each reported once."""
     judgement = judged(

@@ -459,7 +459,11 @@ def test_amount_stalling_twice_is_stalled(
         ),
         (
             ALL_SENT.model_copy(update={"unacked": 2}),
-            "2 packets are in flight, none was retransmitted",
+            "2 packets are in flight; nothing was retransmitted",
+        ),
+        (
+            ALL_SENT.model_copy(update={"unacked": 1}),
+            "1 packet is in flight; nothing was retransmitted",
         ),
         (
             ALL_SENT.model_copy(update={"unacked": 2, "total_retrans": 7}),

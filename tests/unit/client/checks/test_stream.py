@@ -90,7 +90,7 @@ def test_no_outage_passes_without_notes() -> None:
     """A network without an outage passes."""
     judgement = judged()
     assert (judgement.findings, judgement.remarks, judgement.skipped) == ((), (), None)
-    assert "no outage" in judgement.summary
+    assert "no outages" in judgement.summary
     assert judgement.figures["longest_outage"] == 0.0
     assert judgement.figures["up_sent"] == 1000
 

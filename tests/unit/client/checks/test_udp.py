@@ -93,7 +93,7 @@ def test_healthy_exchange_passes_without_notes() -> None:
     """If all datagrams come back, only the sizes that pass are reported."""
     assert judged() == Judgement(
         "300 datagrams to 192.0.2.2:12345 and back, none lost; "
-        "up to 1472 bytes pass unfragmented in both directions; fragmented datagrams pass too",
+        "up to 1472 bytes get through unfragmented in both directions; fragmented datagrams get through too",
         figures={
             "round_trip_ms": 0.5,
             "planned": 300,
@@ -332,7 +332,7 @@ def test_other_service_on_udp_fails() -> None:
                 )
             },
             (
-                "cannot tell whether datagrams of 1472 bytes pass: none did, and too few "
+                "cannot tell whether datagrams of 1472 bytes get through: none did, and too few "
                 "small ones did"
             ),
         ),
@@ -576,7 +576,9 @@ def test_black_hole_has_a_direction_and_a_limit(
     [finding] = judged(sizes=sizes(**fields)).findings
     assert (finding.failure, finding.where) == ("udp.black_hole", where)
     assert (finding.figures["passes"], finding.figures["mtu"]) == (passes, mtu)
-    assert f"the largest that passes has {passes} bytes (MTU {mtu})" in finding.seen
+    assert (
+        f"the largest that gets through has {passes} bytes (MTU {mtu})" in finding.seen
+    )
     assert [side for side, _ in finding.evidence] == [
         Side.CLIENT,
         Side.SERVER,

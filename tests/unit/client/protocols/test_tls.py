@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL import SSL
 
 from netduet.client.protocols import find_protocol, tls_session
 from netduet.client.protocols.base import (
@@ -142,11 +143,11 @@ def test_self_signed_certificate_is_untrusted() -> None:
 
 @pytest.mark.usefixtures("trusted")
 def test_several_problems_are_all_in_the_detail() -> None:
-    """The first one is the problem."""
+    """The problem is one that does not depend on the authorities of this host."""
     old = issue("web", "old.example", not_after=NOW - DAY / 2)
     certificate = certificate_of(old)
-    assert certificate.problem == "untrusted"
-    assert "expired" in certificate.detail
+    assert certificate.problem == "expired"
+    assert "self-signed" in certificate.detail
     assert "not valid for web.example" in certificate.detail
 
 
@@ -211,23 +212,64 @@ def test_tls_without_http_has_no_question() -> None:
     assert meet(TlsServer(GOOD)).ask() == b""
 
 
+def alert(code: int) -> bytes:
+    """Return a fatal alert in the clear (RFC 8446 §6.2)."""
+    return bytes([0x15, 3, 3, 0, 2, 2, code])
+
+
+@pytest.mark.parametrize("name", ["tls", "https"])
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (40, '"handshake failure"'),
-        (70, '"protocol version"'),
-        (80, '"internal error"'),
-        (112, '"unrecognized name"'),
-        (116, "requires a client certificate"),
-        (120, '"no application protocol"'),
+        (40, "handshake failure"),
+        (70, "protocol version"),
+        (80, "internal error"),
+        (112, "unrecognized name"),
     ],
 )
-def test_alert_is_an_answer_of_tls(code: int, text: str) -> None:
-    """RFC 8446 §6.2 has the codes."""
-    conversation = converse("tls", bytes([0x15, 3, 3, 0, 2, 2, code]))
+def test_alert_to_our_hello_refuses_this_client(
+    name: str, code: int, text: str
+) -> None:
+    """The server speaks TLS, but not with us."""
+    recognition = converse(name, alert(code), host="web.example").recognition
+    assert recognition == Recognition(
+        name, refusal=Refusal.DENIED, reason=f'TLS alert "{text}"'
+    )
+
+
+def test_alert_to_a_hello_without_a_name_says_so() -> None:
+    """A server of several names may need one."""
+    recognition = converse("https", alert(112), host="192.0.2.7").recognition
+    assert recognition is not None
+    assert "no name was sent" in recognition.reason
+
+
+def test_required_certificate_is_a_note() -> None:
+    """As a required login is."""
+    recognition = converse("https", alert(116)).recognition
+    assert recognition == Recognition("https", notes=("requires a client certificate",))
+
+
+def test_alert_after_our_part_of_the_handshake_is_a_note() -> None:
+    """Before TLS 1.3 a server that misses a client certificate says no more."""
+    server = TlsServer(GOOD, version=SSL.TLS1_2_VERSION)
+    protocol = find_protocol("https")
+    assert protocol is not None
+    conversation = protocol.converse("web.example")
+    assert conversation.receive(server.receive(conversation.start()))
+    conversation.receive(alert(40))
     assert conversation.recognition is not None
-    assert text in conversation.recognition.notes[0]
-    assert not conversation.is_foreign
+    assert "client certificate" in conversation.recognition.notes[0]
+
+
+def test_server_of_another_application_protocol_is_tls_but_not_https() -> None:
+    """It insists on an ALPN that we did not offer."""
+    recognition = converse("tls", alert(120), host="web.example").recognition
+    assert recognition is not None
+    assert (recognition.refusal, "no HTTP" in recognition.notes[0]) == (None, True)
+    recognition = converse("https", alert(120), host="web.example").recognition
+    assert recognition is not None
+    assert recognition.refusal is Refusal.DENIED
 
 
 def test_name_of_the_target_is_sent() -> None:

@@ -69,9 +69,11 @@ class TlsServer:
         issued: Issued,
         answer: Callable[[bytes], bytes] = lambda _: b"",
         alpn: bytes = b"",
+        version: int = SSL.TLS1_3_VERSION,
     ) -> None:
         """Prepare; ``alpn`` is chosen whatever the client offers, b"" for nothing."""
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_max_proto_version(version)
         context.use_certificate(issued.certificate)
         context.use_privatekey(issued.key)
         context.set_alpn_select_callback(

@@ -77,7 +77,7 @@ def test_matrix_has_targets_as_rows_and_checks_as_columns() -> None:
         "  app:80   PASS             PASS       loss",
         "  gone:1   PASS             ? timeout  –",
         "  db:5432  PASS  PASS",
-        "  – was skipped, ? is inconclusive",
+        "  – skipped, ? inconclusive",
     ]
 
 

@@ -129,7 +129,7 @@ def test_summary_text() -> None:
     assert "2 × stream.outage, on the way to the server" in printed
     assert "1 × balance.unhealthy_backend" in printed
     assert "a (web): 99.951 %, 2 outages, the longest 1.50 s" in printed
-    assert "b (web): 100.000 %, no outage" in printed
+    assert "b (web): 100.000 %, no outages" in printed
     assert "netduet explain stream.outage" in printed
 
 
@@ -243,7 +243,7 @@ def test_peers_without_outage_are_only_counted() -> None:
         made.add(f"c{number}", "web", 0.0)
     lines = [plain(line) for line in text.summary(made.summary(100.0), 0.0)]
     assert "  a (web): 96.000 %, 1 outage of 4.00 s" in lines
-    assert "  301 more peers: no outage" in lines
+    assert "  301 more peers: no outages" in lines
     assert not [line for line in lines if "c1" in line]
     for number in range(300):
         made.record(f"c{number}", OutageEnded(0, make_outage(10, 11)))

@@ -223,7 +223,7 @@ def _judge_services(address_trials: AddressTrials, expected: str) -> Finding | N
     if others:
         services = ", ".join(sorted({f'"{escape(trial.service)}"' for trial in others}))
         parts.append(
-            f"{len(others)} were answered by a netduet server of the service "
+            f"{len(others)} were answered by a netduet server for the service "
             f'{services}; expected "{escape(expected)}"'
         )
     count = len(address_trials.trials)

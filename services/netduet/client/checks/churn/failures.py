@@ -62,18 +62,19 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "churn.rate_limited",
         "new connections are rate-limited",
-        "A burst of connections passes; after that, connections pass at a constant "
-        "rate and the rest are dropped or refused. This is not random loss.",
+        "An initial burst of connections succeeds; after that, connections succeed only "
+        "at a constant rate, and the rest are dropped or refused. This is not random "
+        "loss.",
         Location.INTERMEDIARY,
         (
             "a firewall limits new connections per second (hashlimit, limit, recent)",
-            "a load balancer or flood protection limits each client address",
+            "a load balancer or flood protection limits connections per client address",
             "the server's own host has such a rule",
         ),
         (
             (
-                "look for the rule by its numbers: iptables -S, nft list ruleset, on "
-                "both hosts and in between"
+                "look for a rule with the measured rate and burst on both hosts and on "
+                "devices in between: iptables -S, nft list ruleset"
             ),
             (
                 "if there is a NAT in between, all clients behind it share its "
@@ -87,7 +88,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "the number of open connections is limited",
         (
             "Only a certain number of connections can be open at once; when they are "
-            "closed, new ones pass again."
+            "closed, new ones succeed again."
         ),
         Location.INTERMEDIARY,
         (
@@ -97,8 +98,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             (
-                "look for the rule by its number: iptables -S, nft list ruleset; "
-                "maxconn or worker_connections of a proxy"
+                "look for a rule with the measured limit: iptables -S, nft list "
+                "ruleset; maxconn or worker_connections of a proxy"
             ),
             (
                 "if there is a NAT in between, all clients behind it share its "
@@ -134,7 +135,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "distinguish chance from a limit on new ones"
             ),
             "check each device on the path: dmesg | grep conntrack; ip -s link",
-            "capture at both ends: tcpdump 'tcp[tcpflags] & tcp-syn != 0'",
+            "capture traffic at both ends: tcpdump 'tcp[tcpflags] & tcp-syn != 0'",
         ),
     ),
     Failure(

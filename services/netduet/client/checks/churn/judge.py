@@ -181,7 +181,7 @@ def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
     if counted.lost_syns and counted.countable:
         text += f", {counted.lost_syns} SYN{'s' * (counted.lost_syns > 1)} lost"
     elif counted.countable:
-        text += ", no SYN lost"
+        text += ", no SYNs lost"
     if result.hold is not None:
         text += f"; {result.hold.held_count} open at once"
     return text

@@ -36,8 +36,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "connect directly to the server's address, bypassing any proxy or load balancer",
             "allow more time: --answer-timeout 15s",
             (
-                "capture at both ends (tcpdump tcp port PORT): see which side stops "
-                "responding"
+                "capture traffic at both ends (tcpdump tcp port PORT) to see which "
+                "side stops responding"
             ),
         ),
         severity=Severity.UNREACHABLE,
@@ -224,7 +224,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "identity.other_service",
-        "a netduet server of another service responds",
+        "a netduet server for another service responds",
         "The server reports a service other than the expected one.",
         Location.SERVER,
         (

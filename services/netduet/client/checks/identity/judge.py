@@ -191,7 +191,7 @@ def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
     if welcome is None or expected in {"", ANY_NETDUET, welcome.service}:
         return None
     seen = (
-        f"{answer.address} is a netduet server of the service "
+        f"{answer.address} is a netduet server for the service "
         f'"{escape(welcome.service)}"; expected "{escape(expected)}"'
     )
     evidence_text = f"instance {instance_of(welcome)}, {escape(welcome.software)}"

@@ -68,7 +68,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "idle.interrupted",
-        "idle connections could not be held to the end",
+        "idle connections could not be kept open for the full test",
         (
             "The server itself ended them or is gone, which says nothing about the "
             "network."

@@ -214,7 +214,7 @@ def _describe_peer(handshake: Handshake) -> str:
     if handshake.welcome is not None:
         welcome = handshake.welcome
         return (
-            f'netduet "{escape(welcome.service)}", instance '
+            f'netduet-server, service "{escape(welcome.service)}", instance '
             f"{instance_of(welcome)}, responds"
         )
     if handshake.foreign:
@@ -288,8 +288,8 @@ def _other_explanation(port: PortState) -> str:
     ]
     if refusals and refusals[0] == port.address.host:
         return (
-            "the ICMP error comes from the host itself: it is reachable, and nothing "
-            "listens there; this does not prove a firewall"
+            "the ICMP error comes from the host itself: it is reachable, but nothing "
+            "is listening there; this does not prove that a firewall blocks it"
         )
     offenders = [
         probe.offender
@@ -302,7 +302,7 @@ def _other_explanation(port: PortState) -> str:
             sender = "this host"
         return (
             f"{sender} reports that the host is unreachable: possibly no host has the "
-            "address, so this does not prove a firewall"
+            "address, so this does not prove that a firewall blocks it"
         )
     if tcp.response is Response.RESET:
         return (

@@ -55,7 +55,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "load.cut",
-        "connections end under load",
+        "connections break under load",
         (
             "A connection that carried bulk data ended, although the server had not "
             "announced it."

@@ -51,15 +51,18 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
         f"{window.seconds:.1f} s on any of {flow.connections} connections"
     )
     sender, receiver = flow.direction.sender, flow.direction.receiver
-    evidence = [(sender, f"its kernel retransmitted {flow.retransmits} packets")]
+    evidence = [(sender, _describe_retransmits(flow))]
     if stall.unacked is not None:
-        text = f"{stall.unacked} packets are in flight and unacknowledged"
+        packets = (
+            "1 packet is" if stall.unacked == 1 else f"{stall.unacked} packets are"
+        )
+        text = f"{packets} in flight and unacknowledged"
         evidence.append((sender, text))
     if stall.undelivered is not None:
         evidence.append(
             (
                 receiver,
-                f"its kernel is missing {stall.undelivered} bytes of these packets",
+                f"its kernel is missing {stall.undelivered} bytes of this data",
             )
         )
     if stall.missing:
@@ -75,6 +78,11 @@ def _stalled(flow: TransferFlow, stall: TransferStall) -> Finding:
     return Finding(
         name, seen, tuple(evidence), figures, where=where, missed_deadline=window
     )
+
+
+def _describe_retransmits(flow: TransferFlow) -> str:
+    count = flow.retransmits
+    return f"its kernel retransmitted {count} packet{'s' * (count != 1)}"
 
 
 def _locate_stall(flow: TransferFlow, stall: TransferStall) -> Location | None:
@@ -103,7 +111,7 @@ def judge_rate(
     seconds = flow.seconds
     evidence = [
         (receiver, f"{flow.total} bytes arrived in {seconds:.2f} s"),
-        (sender, f"its kernel retransmitted {flow.retransmits} packets"),
+        (sender, _describe_retransmits(flow)),
     ]
     if flow.wait_shares is not None:
         network, by_receiver, by_sender = (

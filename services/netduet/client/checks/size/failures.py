@@ -11,7 +11,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "size.black_hole",
         "large packets are lost without an ICMP error",
-        "Packets above a certain length are dropped without notice to the sender (an "
+        "Packets above a certain length are dropped without notifying the sender (an "
         "MTU black hole): connections open, small exchanges work, large transfers "
         "hang.",
         Location.TO_SERVER,
@@ -35,7 +35,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "have a router on the path clamp the MSS: iptables -t mangle -A "
                 "FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
             ),
-            "find the router where it happens: tracepath -n ADDRESS",
+            "find the router that drops the packets: tracepath -n ADDRESS",
         ),
         severity=Severity.STALL,
     ),
@@ -58,15 +58,15 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "connect directly to the server's address, bypassing any proxy or load balancer",
             "run the check again: does it stop at the same size?",
             (
-                "capture at both ends (tcpdump tcp port PORT): see which side stops "
-                "responding"
+                "capture traffic at both ends (tcpdump tcp port PORT) to see which "
+                "side stops responding"
             ),
         ),
         severity=Severity.STALL,
     ),
     Failure(
         "size.cut",
-        "connections end while they carry data",
+        "connections are cut off mid-transfer",
         "A connection ended before all of its data had arrived, more than once in a "
         "row.",
         Location.INTERMEDIARY,

@@ -296,10 +296,11 @@ def _describe_sender(trial: SizeTrial, after: TcpInfo) -> str:
             f"in {seconds} without an acknowledgement; {mtu}"
         )
     if is_unacknowledged(trial):
+        retransmissions = f"retransmission{'s' * (trial.retransmits != 1)}"
         return (
-            f"the kernel made {trial.retransmits} retransmissions; {after.unacked} "
-            "packets are unacknowledged, and no acknowledgement arrived in "
-            f"{seconds}; {mtu}"
+            f"the kernel made {trial.retransmits} {retransmissions}; "
+            f"{_packets_are(after.unacked)} unacknowledged, and no acknowledgement "
+            f"arrived in {seconds}; {mtu}"
         )
     if cannot_leave(trial):
         return (
@@ -312,8 +313,12 @@ def _describe_sender(trial: SizeTrial, after: TcpInfo) -> str:
             "accepts no more"
         )
     if after.unacked:
-        return f"{after.unacked} packets are in flight, none was retransmitted"
+        return f"{_packets_are(after.unacked)} in flight; nothing was retransmitted"
     return "all data was sent and acknowledged"
+
+
+def _packets_are(count: int) -> str:
+    return "1 packet is" if count == 1 else f"{count} packets are"
 
 
 def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:

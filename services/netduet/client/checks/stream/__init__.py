@@ -10,7 +10,7 @@ from netduet.client.checks.stream.failures import FAILURES
 
 CHECK: Final = AddressCheck(measure.measure, judge.judge, any_service=True).as_check(
     "stream",
-    "Is the network ever out, for how long, and in which direction?",
+    "Is the network ever down, for how long, and in which direction?",
     FAILURES,
     heavy=True,
 )

@@ -10,7 +10,7 @@ from netduet.client.results.location import Location
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "stream.outage",
-        "the network was out for a while",
+        "the network was down for a while",
         "Everything sent in one or both directions was lost for longer than allowed "
         "(--max-outage); until then, data had been arriving.",
         Location.INTERMEDIARY,

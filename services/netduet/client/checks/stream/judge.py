@@ -71,7 +71,9 @@ def _unconnected(observations: Observations, max_outage: float) -> Iterator[Find
     enough = connections.started >= max(1.0, MIN_SENT_SHARE * attempted)
     if enough and connections.longest_void <= max_outage:
         return
-    prefix = "" if observations.datagrams.of_service else "UDP does not pass, and "
+    prefix = (
+        "" if observations.datagrams.of_service else "UDP does not get through, and "
+    )
     text = (
         f"{observations.address}: {prefix}{connections.void} of {attempted} new "
         "connections failed because of this client itself"

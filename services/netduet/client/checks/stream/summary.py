@@ -28,12 +28,12 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
         in_all = "1 outage of" if count == 1 else f"{count} outages, the longest"
         text += f"{in_all} {describe.seconds(longest)}"
     elif datagrams.passed:
-        text += "no outage"
+        text += "no outages"
     elif datagrams.of_service:
         period = observations.new_connections.period
-        text += f"no outage longer than {period:g} s"
+        text += f"no outages longer than {period:g} s"
     else:
-        text += "no outage, as far as connections show"
+        text += "no outages, as far as connections show"
     worked = connections.started - connections.failed
     return (
         f"{text}; {worked} of {connections.started} new connections succeeded in time"
@@ -85,9 +85,9 @@ def _silence(observations: Observations) -> Iterator[str]:
     elif datagrams.answered:
         reason = "the server responded to datagrams at first, but no stream arrived"
     elif datagrams.error or datagrams.notice:
-        reason = f"UDP does not pass ({datagrams.error or datagrams.notice})"
+        reason = f"UDP does not get through ({datagrams.error or datagrams.notice})"
     else:
-        reason = "UDP does not pass: no datagram got a response"
+        reason = "UDP does not get through: no datagram got a response"
     period = observations.new_connections.period * 1000
     yield (
         f"{observations.address}: {reason}; so the direction of an outage is unknown, and "

@@ -10,7 +10,7 @@ from netduet.client.checks.udp.failures import FAILURES
 
 CHECK: Final = AddressCheck(measure.measure, judge.judge).as_check(
     "udp",
-    "Do datagrams get through, how many are lost, and which sizes pass?",
+    "Do datagrams get through, of which sizes, and how many are lost?",
     FAILURES,
     heavy=True,
 )

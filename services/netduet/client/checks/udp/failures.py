@@ -149,7 +149,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the network has a loop, or a bond that sends on all its links",
             "a switch or a virtual network mirrors traffic to the receiver itself",
         ),
-        ("capture at the receiver: do the copies come from different MAC addresses?",),
+        (
+            "capture traffic at the receiver: do the copies come from different MAC addresses?",
+        ),
         severity=Severity.DATAGRAMS,
     ),
     Failure(
@@ -168,7 +170,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "udp.black_hole",
         "large datagrams are lost without an ICMP error",
         (
-            "Datagrams above a certain length are dropped silently, while small ones pass (an MTU black hole)."
+            "Datagrams above a certain length are dropped silently, while small ones get through (an MTU black hole)."
         ),
         Location.INTERMEDIARY,
         (
@@ -182,15 +184,15 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "on the interfaces at both ends, set the MTU to the value that the check reports",
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
-            "find the router where it happens: tracepath -n ADDRESS",
+            "find the router that drops the packets: tracepath -n ADDRESS",
         ),
         severity=Severity.DATAGRAMS,
     ),
     Failure(
         "udp.fragments",
         "fragments are dropped",
-        "Datagrams that fit into one packet pass; larger ones, sent in fragments, "
-        "never arrive.",
+        "Datagrams that fit into one packet get through; larger ones, sent in "
+        "fragments, never arrive.",
         Location.INTERMEDIARY,
         (
             "a firewall, load balancer or cloud network drops fragments on purpose",

@@ -84,7 +84,11 @@ def _black_hole(
     largest: int | None,
 ) -> Finding:
     headers = sizes.headers
-    limit = "" if largest is None else f"; the largest that passes has {largest} bytes"
+    limit = (
+        ""
+        if largest is None
+        else f"; the largest that gets through has {largest} bytes"
+    )
     mtu = "" if largest is None else f" (MTU {largest + headers})"
     seen = (
         f"{result.address}: unfragmented datagrams of {trial.size} bytes are lost "
@@ -143,7 +147,7 @@ def _remarks(result: UdpResult, sizes: UdpSizes) -> Iterator[str]:
     ):
         if _is_undecided(trial) and trial is not None:
             yield (
-                f"{result.address}: cannot tell whether {kind} {trial.size} bytes pass: "
+                f"{result.address}: cannot tell whether {kind} {trial.size} bytes get through: "
                 "none did, and too few small ones did"
             )
 
@@ -185,12 +189,12 @@ def _summary_parts(sizes: UdpSizes) -> Iterator[str]:
     if up is None and down is None:
         return
     if up == down:
-        yield f"up to {up} bytes pass unfragmented in both directions"
+        yield f"up to {up} bytes get through unfragmented in both directions"
     else:
         up_text, down_text = (size or "an unknown size" for size in (up, down))
-        yield f"up to {up_text} bytes pass unfragmented up, {down_text} down"
+        yield f"up to {up_text} bytes get through unfragmented up, {down_text} down"
     if passes(sizes.fragments) == (True, True):
-        yield "fragmented datagrams pass too"
+        yield "fragmented datagrams get through too"
 
 
 def _figures(sizes: UdpSizes) -> Figures:

@@ -1,0 +1,1 @@
+"""A network namespace as /proc and /sys show it: listeners, interfaces, routes, counters."""

@@ -1,0 +1,1 @@
+"""Real services in containers: a catalogue, what starts them, and tests of protocols."""
