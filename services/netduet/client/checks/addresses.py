@@ -45,7 +45,8 @@ class AddressCheck(Generic[Result]):
     ``measure_address`` gets the identity answer of an address; ``judge_address`` is
     pure. An address whose server lacks a feature that the check ``requires`` is not
     measured; neither is a service other than netduet-server, unless the check measures
-    ``any_service``. Addresses are measured concurrently, or ``in_turn`` if they would share
+    ``any_service``, or one that is asked over UDP, unless it measures ``datagrams``.
+    Addresses are measured concurrently, or ``in_turn`` if they would share
     the path. ``max_addresses`` is a number, or one per profile. ``finish`` may change
     the merged judgement.
     """
@@ -54,6 +55,7 @@ class AddressCheck(Generic[Result]):
     judge_address: Callable[[Result, CheckOptions], Judgement]
     requires: frozenset[str] = frozenset()
     any_service: bool = False
+    datagrams: bool = False
     max_addresses: int | dict[str, int] = MAX_ADDRESSES
     in_turn: bool = False
     finish: Callable[[Judgement, Sequence[Result]], Judgement] | None = None
@@ -96,7 +98,7 @@ class AddressCheck(Generic[Result]):
     def _can_measure(self, answer: IdentityAnswer) -> bool:
         if answer.is_netduet:
             return self.requires <= answer.features
-        return self.any_service
+        return self.any_service and (self.datagrams or not answer.is_over_udp)
 
     def judge(self, measured: AddressResults[Result]) -> Judgement:
         """Judge each address, and merge the judgements."""

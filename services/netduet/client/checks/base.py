@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from netduet.client.net.timeouts import Timeouts
+from netduet.client.protocols import find_protocol
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
+    from netduet.client.protocols.base import Protocol
     from netduet.client.results.verdict import Judgement
 
 Measurement = TypeVar("Measurement")
@@ -57,6 +59,11 @@ class CheckContext:
     control: str = ""
     expect_protocol: str = ""
     server_name: str = ""
+
+    @property
+    def demanded_protocol(self) -> Protocol | None:
+        """The protocol that the target, or else the settings, demand; None for none."""
+        return find_protocol(self.target.protocol or self.expect_protocol)
 
     def earlier(self, kind: type[Measurement]) -> Measurement:
         """Return the measurement of a check that this one needs.
