@@ -33,9 +33,10 @@ A finding that made other checks impossible comes first, then the class that hur
 
 COMPOSE_DEFAULTS = {
     "NETDUET_CLIENT_TARGET": "server:12345",
+    "NETDUET_CLIENT_EXPECT_SERVICE": "netduet",
     "NETDUET_CLIENT_LOG_LEVEL": "info",
 }
-"""The pair's client checks the server beside it, and logs each result as JSON."""
+"""The pair's client checks the netduet server beside it, and logs results as JSON."""
 
 MEANINGS = {
     Severity.UNREACHABLE: "nothing works: no name, no connection, not the right server",

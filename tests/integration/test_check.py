@@ -32,6 +32,8 @@ CHECKS = ["name", "reach", "identity", "path"]
 """The checks that stand on each other; all others stand on these."""
 
 SOON = "--answer-timeout=1s"
+
+DEMANDED = ("--expect-service", "netduet")
 ESCAPED = r"\r\n\x1b[31m"
 
 
@@ -175,7 +177,7 @@ def test_foreign_server_is_classified(
 ) -> None:
     """The kernel accepts, so reach passes; identity has a class and a text."""
     with foreign_server(behaviour) as peer:
-        done = netduet.run("check", SOON, peer.target)
+        done = netduet.run("check", SOON, *DEMANDED, peer.target)
     assert failed(done, "identity") == failure
     assert f"observed {peer.target}" in unwrapped(done)
     assert seen in unwrapped(done)
@@ -196,7 +198,7 @@ def test_foreign_protocol_is_recognised_and_escaped(
 ) -> None:
     """The foreign server's output is shown, and cannot control the terminal."""
     with foreign_server(answer_and_close(sent)) as peer:
-        done = netduet.run("check", peer.target)
+        done = netduet.run("check", *DEMANDED, peer.target)
     assert failed(done, "identity") == "identity.not_netduet"
     assert f"{peer.target} speaks {protocol}, not netduet" in unwrapped(done)
     assert f'server its first bytes: "{shown}"' in unwrapped(done)
@@ -208,7 +210,7 @@ def test_text_converting_proxy_is_located_on_the_upload_path(
 ) -> None:
     """The server says that it got a converted magic."""
     with foreign_server(convert_line_ends(serve_command().port)) as peer:
-        done = netduet.run("check", peer.target)
+        done = netduet.run("check", *DEMANDED, peer.target)
     assert failed(done, "identity") == "identity.mangled"
     assert "where path → (the path to the server)" in unwrapped(done)
 

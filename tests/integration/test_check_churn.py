@@ -18,6 +18,7 @@ from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import AttemptOutcome, ChurnPlan, ChurnResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.dial import Address
+from netduet.client.net.dialer import FramedDialer
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
@@ -138,7 +139,9 @@ async def test_concurrency_is_bounded(
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
     run = await Pacer(
-        address, TIMEOUT_SECONDS, ChurnPlan(10, 1e-9, 0, TIMEOUT_SECONDS, 1)
+        FramedDialer(address),
+        TIMEOUT_SECONDS,
+        ChurnPlan(10, 1e-9, 0, TIMEOUT_SECONDS, 1),
     ).run()
     assert 0 < len(run.attempts) < 10
     assert len(run.attempts) + run.unstarted == 10
@@ -149,7 +152,7 @@ async def test_failures_add_extra_attempts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
     plan = ChurnPlan(4, 0.02, 0, TIMEOUT_SECONDS, extra_count=3)
-    run = await Pacer(address, TIMEOUT_SECONDS, plan).run()
+    run = await Pacer(FramedDialer(address), TIMEOUT_SECONDS, plan).run()
     assert (run.planned, len(run.attempts)) == (7, 7)
 
 
@@ -158,7 +161,7 @@ async def test_closed_port_is_refused_without_lost_syns() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address(socket.AF_INET, *taken.getsockname())
     run = await Pacer(
-        address, TIMEOUT_SECONDS, ChurnPlan(3, 0.001, 0, TIMEOUT_SECONDS)
+        FramedDialer(address), TIMEOUT_SECONDS, ChurnPlan(3, 0.001, 0, TIMEOUT_SECONDS)
     ).run()
     assert [(attempt.outcome, attempt.lost_syns) for attempt in run.attempts] == [
         (AttemptOutcome.REFUSED, 0)

@@ -17,7 +17,7 @@ from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
-from netduet.client.results.verdict import CheckResult, Outcome
+from netduet.client.results.verdict import CheckResult, Outcome, exit_status
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer
@@ -192,7 +192,7 @@ async def test_server_never_sends_keepalives(start_server: StartServer) -> None:
 
 
 async def test_quick_profile_holds_no_connections(start_server: StartServer) -> None:
-    """The profile has no rungs, and the verdict is PASS."""
+    """The profile has no rungs; the check was requested by name, so that is no PASS."""
     running = await start_server()
     target = Target("127.0.0.1", running.port)
     context = CheckContext(target, socket.AF_UNSPEC, "", TIMEOUTS)
@@ -201,6 +201,7 @@ async def test_quick_profile_holds_no_connections(start_server: StartServer) -> 
         await check_runner.run()
     verdict = check_runner.verdict()
     assert verdict.results[-1].outcome is Outcome.SKIP
-    assert verdict.outcome is Outcome.PASS
+    assert (verdict.outcome, verdict.unmet) == (Outcome.SKIP, ("idle",))
+    assert exit_status([verdict]) == 3
     [result] = context.earlier(AddressResults).results
     assert result.held == ()

@@ -30,6 +30,7 @@ from tests.integration.servers import TIMEOUT_SECONDS, NetduetCommand
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/report.schema.json").read_text())
+DEMANDED = "--expect-service=netduet"
 RED, ESCAPE = "\x1b[1;31m", "\x1b"
 
 
@@ -119,7 +120,7 @@ def test_several_targets_make_one_document(
     good = f"127.0.0.1:{serve_command().port}"
     with closed_port() as refused, foreign_server(close_normally) as peer:
         targets = [good, refused, peer.target]
-        found = document(netduet.run("check", "-J", *targets))
+        found = document(netduet.run("check", "-J", DEMANDED, *targets))
     assert found["exit_status"] == 1
     assert [entry["target"] for entry in found["targets"]] == targets
     assert [entry["outcome"] for entry in found["targets"]] == ["PASS", "FAIL", "FAIL"]
@@ -128,7 +129,7 @@ def test_several_targets_make_one_document(
 def test_document_escapes_foreign_bytes(netduet: NetduetCommand) -> None:
     """The output of a foreign server stays in its string and is printable."""
     with foreign_server(answer_and_close(b'"},\r\n\x1b[31m\xff')) as peer:
-        found = document(netduet.run("check", "--json", peer.target))
+        found = document(netduet.run("check", "--json", DEMANDED, peer.target))
     [evidence] = found["targets"][0]["root"]["evidence"]
     assert evidence["text"].endswith(r'""},\r\n\x1b[31m\xff"')
 
@@ -196,7 +197,7 @@ def test_terminal_is_coloured_unless_disabled(netduet: NetduetCommand) -> None:
 def test_dumb_terminal_gets_no_escape_sequence(netduet: NetduetCommand) -> None:
     """A terminal that cannot erase gets no progress line."""
     with foreign_server(stay_silent) as peer:
-        words = ("check", "--answer-timeout=1s", peer.target)
+        words = ("check", "--answer-timeout=1s", DEMANDED, peer.target)
         assert ESCAPE in on_a_terminal(netduet, *words, env={"TERM": "xterm"})
         output = on_a_terminal(netduet, *words, env={"TERM": "dumb"})
     assert "(identity.silent)" in output
@@ -260,7 +261,7 @@ def test_full_disk_is_a_one_line_error(
 def test_closed_stdout_leaks_no_text_into_sockets(netduet: NetduetCommand) -> None:
     """No socket gets descriptor 1: the peer receives only the protocol."""
     with foreign_server(close_normally) as peer:
-        command = [sys.executable, "-m", "netduet", "check", peer.target]
+        command = [sys.executable, "-m", "netduet", "check", DEMANDED, peer.target]
         done = subprocess.run(
             ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
             cwd=netduet.folder,
@@ -277,7 +278,9 @@ def test_closed_stdout_leaks_no_text_into_sockets(netduet: NetduetCommand) -> No
 def test_stdout_without_unicode_escapes_characters(netduet: NetduetCommand) -> None:
     """A character that the encoding lacks is escaped, without a traceback."""
     with foreign_server(answer_and_close("안녕".encode())) as peer:
-        done = netduet.run("check", peer.target, env={"PYTHONIOENCODING": "ascii"})
+        done = netduet.run(
+            "check", DEMANDED, peer.target, env={"PYTHONIOENCODING": "ascii"}
+        )
     assert (done.returncode, done.stderr) == (1, "")
     assert r"\uc548\ub155" in done.stdout
 

@@ -17,6 +17,7 @@ from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.stream import CHECK
 from netduet.client.checks.stream.measure import FEATURE, StreamPlan, watch
 from netduet.client.net.dial import Address
+from netduet.client.net.dialer import FramedDialer
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.net.udp_socket import UdpSocket
@@ -244,7 +245,9 @@ async def test_failed_sockets_do_not_count_against_the_network() -> None:
     events: list[ProbeEvent] = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with StallMonitor() as stalls:
-        fresh = ConnectProbe(address(1), TIMEOUTS, 0.01, stalls, events.append)
+        fresh = ConnectProbe(
+            FramedDialer(address(1)), TIMEOUTS, 0.01, stalls, events.append
+        )
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             await fresh.run(0.2)

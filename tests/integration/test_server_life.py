@@ -133,6 +133,16 @@ async def test_last_queued_connection_is_served(start_server: StartServer) -> No
         assert len(running.lines.of("connection.closed")) == 1
 
 
+def test_server_ends_by_itself_at_its_time_limit(serve_command: ServeCommand) -> None:
+    """Until then it serves; it drains as after SIGTERM."""
+    start = time.monotonic()
+    server = serve_command(time_limit="1500ms")
+    assert exchange_greetings(server.port) == GREETING
+    assert server.finish() == 0
+    assert time.monotonic() - start >= 1.5
+    assert server.of("server.draining")
+
+
 def test_shutdown_delay_accepts_connections(serve_command: ServeCommand) -> None:
     """During the delay new clients are served, afterwards they are refused."""
     server = serve_command(shutdown_delay="500ms")

@@ -292,7 +292,7 @@ def test_server_that_never_answered_is_out(watch: Callable[..., WatchProcess]) -
     """Its host refuses."""
     watching = watch(f"127.0.0.1:{free_port()}")
     line = watching.wait("OUT ")
-    assert "no netduet server has responded there yet" in line
+    assert "the expected server has not responded there yet" in line
     assert "ECONNREFUSED" in line
     summary = watching.stop()
     assert " (ongoing, " in summary

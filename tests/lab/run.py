@@ -182,7 +182,8 @@ def _serve(
 
 def check(network: Network, namespaces: Namespaces) -> tuple[Report, str]:
     """Run the client to its end; return its report ({} without one), and stderr."""
-    command = [sys.executable, "-m", "netduet", "check", "--json", *network.flags]
+    netduet = [sys.executable, "-m", "netduet", "check", "--json"]
+    command = [*netduet, "--expect-service", "netduet", *network.flags]
     further = [target for target, _ in network.also]
     line = namespaces.unprivileged_command("client", *command, network.target, *further)
     with (

@@ -67,7 +67,8 @@ def watch_outage(number: int, ways: tuple[Way, ...], seconds: float) -> WatchedO
     with contextlib.ExitStack() as stack:
         namespaces = stack.enter_context(topology(number, ()))
         start_services(stack, network, namespaces)
-        command = [sys.executable, "-m", "netduet", "watch", "--json", SERVER4]
+        netduet = [sys.executable, "-m", "netduet", "watch", "--json"]
+        command = [*netduet, "--expect-service", "netduet", SERVER4]
         process = subprocess.Popen(
             namespaces.unprivileged_command("client", *command),
             stdin=subprocess.DEVNULL,

@@ -5,9 +5,11 @@ An image may have only one service: the server or the client.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
+from shutil import which
 from typing import TYPE_CHECKING, Final
 
 from netduet.config.extras import missing_module
@@ -60,14 +62,22 @@ def serve(flags: Flags) -> int:
     return run(loaded.settings, loaded.ignored)
 
 
-def check(arguments: Sequence[str], flags: Flags) -> int:
+def check(arguments: Sequence[str], flags: Flags, program: Sequence[str] = ()) -> int:
     """Check each target, or those of the settings; return the exit status.
 
+    When all pass, the ``program`` and its arguments, if given, replace this process.
+
     Raises:
-        SettingsError: the settings or a target cannot be used.
+        SettingsError: the settings, a target or the program cannot be used.
+        UsageError: a program is given together with a report on stdout.
 
     """
     loaded = load(client_settings(), flags)
+    if program and loaded.settings.json_report:
+        raise UsageError(
+            "--json and a command after -- exclude each other: both write to stdout; "
+            "use --junit FILE for a report"
+        )
     targets = _targets(loaded.settings, arguments)
     from netduet.client.commands.check import check as run  # noqa: PLC0415
     from netduet.client.commands.check import unusable  # noqa: PLC0415
@@ -75,7 +85,19 @@ def check(arguments: Sequence[str], flags: Flags) -> int:
     problems = unusable(loaded.settings, targets)
     if problems:
         raise SettingsError(problems)
-    return run(loaded.settings, targets, loaded.ignored)
+    if program and which(program[0]) is None:
+        raise SettingsError(
+            [f"command {program[0]!r}: not found, or not executable: check its path"]
+        )
+    status = run(loaded.settings, targets, loaded.ignored, program=bool(program))
+    if status or not program:
+        return status
+    try:
+        os.execvp(program[0], list(program))  # noqa: S606 - what the user named
+    except OSError as error:
+        raise SettingsError(
+            [f"command {program[0]!r} cannot be run: {error.strerror}"]
+        ) from None
 
 
 def watch(arguments: Sequence[str], flags: Flags) -> int:

@@ -18,7 +18,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "check": (
         ("netduet check HOST", "port 12345, within seconds"),
         ("netduet check HOST 5000 --profile full", "another port, all checks"),
-        ("netduet check HOST db:5432=blocked --json", "db must not be reachable"),
+        ("netduet check db:5432 --wait 60s -- COMMAND", "run COMMAND once db serves"),
     ),
     "watch": (
         ("netduet watch HOST", "until Ctrl-C"),

@@ -13,6 +13,9 @@ _SUMMARIES: Final = {
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or address.""",
     "check": """Check the network path to each TARGET and report what is wrong.
 
+    A TARGET is a netduet server or any other service. When all targets pass, COMMAND, if
+    given, replaces this process.
+
     Exit status: 0 passed, 1 a check failed, 2 bad usage or settings, 3 inconclusive
     or interrupted.""",
     "watch": """Watch the network path to every address behind each TARGET, until SIGTERM.
@@ -28,7 +31,7 @@ _SUMMARIES: Final = {
 }
 USAGE: Final = {
     "serve": "netduet serve [FLAGS]",
-    "check": "netduet check [FLAGS] TARGET…",
+    "check": "netduet check [FLAGS] TARGET… [-- COMMAND…]",
     "watch": "netduet watch [FLAGS] TARGET…",
     "hello": "netduet hello [FLAGS] TARGET",
     "explain": "netduet explain [CLASS]",

@@ -54,7 +54,7 @@ _WATCH: Final = frozenset(
 ) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
 _NOT_WATCHED: Final = frozenset(
     ("profile", "checks", "expect", "max_loss", "idle_rungs", "min_rate", "stream_time")
-) | {"expect_instances", "junit", "resume"}
+) | {"expect_instances", "junit", "resume", "wait"}
 _HELLO: Final = frozenset(
     ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
 ) | {"answer_timeout"}
@@ -69,8 +69,9 @@ def parse(words: Sequence[str]) -> int:
     """
     command = next((word for word in words if not word.startswith("-")), "")
     commands.require(command)
+    words, program = _split(words, command)
     try:
-        status = _application(frozenset({command}))(
+        status = _application(frozenset({command}), program)(
             words,
             exit_on_error=False,
             print_error=False,
@@ -79,6 +80,20 @@ def parse(words: Sequence[str]) -> int:
     except CycloptsError as error:
         raise UsageError(_explain(error, command, words)) from None
     return status if isinstance(status, int) else 0
+
+
+def _split(words: Sequence[str], command: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Split off what follows ``--``: a program and its arguments, for ``check``.
+
+    Raises:
+        UsageError: nothing follows.
+    """
+    if command != "check" or "--" not in words:
+        return words, ()
+    place = list(words).index("--")
+    if place + 1 == len(words):
+        raise UsageError("no command follows --: name one, or leave -- out")
+    return words[:place], words[place + 1 :]
 
 
 def _explain(error: CycloptsError, command: str, words: Sequence[str]) -> str:
@@ -103,7 +118,7 @@ def _print_completion(shell: Shell) -> int:
     return 0
 
 
-def _application(chosen: frozenset[str]) -> App:
+def _application(chosen: frozenset[str], program: Sequence[str] = ()) -> App:
     """Return the parser; only the chosen commands have their flags."""
     app = App(
         name="netduet",
@@ -116,7 +131,7 @@ def _application(chosen: frozenset[str]) -> App:
     for command, service in SERVICES.items():
         here = commands.holds(service)
         app.command(
-            _flagged(command) if command in chosen and here else lambda: 0,
+            _flagged(command, program) if command in chosen and here else lambda: 0,
             name=command,
             help=help_text.summary(command)
             if here
@@ -202,8 +217,11 @@ def _config() -> App:
     return config
 
 
-def _flagged(command: str) -> Callable[..., int]:
-    """Return a command as a function with one keyword per flag."""
+def _flagged(command: str, program: Sequence[str]) -> Callable[..., int]:
+    """Return a command as a function with one keyword per flag.
+
+    ``program`` is what ``check`` runs once all targets pass.
+    """
     if command == "explain":
         return _signed(
             lambda name=None: commands.explain(name),
@@ -246,7 +264,7 @@ def _flagged(command: str) -> Callable[..., int]:
     words = _positional("words", description, "TARGET", many=True)
     fields = set(model.model_fields) - _WATCH - {"target", "greeting"}
     return _signed(
-        lambda *words, **flags: commands.check(words, _short_flags(flags)),
+        lambda *words, **flags: commands.check(words, _short_flags(flags), program),
         [words, *_slots(model, fields)],
     )
 
@@ -325,7 +343,7 @@ def _slots(model: type[Settings], fields: set[str] | frozenset[str]) -> Iterator
             short = Parameter(
                 name="-w", help=same, metavar="TIME", group=groups["Times"]
             )
-            yield _keyword("wait", str, short)
+            yield _keyword("timeout", str, short)
 
 
 def _keyword(name: str, kind: type, described: Any) -> Slot:
@@ -340,7 +358,7 @@ def _short_flags(flags: Mapping[str, Any]) -> Flags:
         UsageError: they contradict each other, or the time is invalid.
     """
     rest = dict(flags)
-    wait = rest.pop("wait", None)
+    wait = rest.pop("timeout", None)
     if wait is not None:
         try:
             parse_duration(wait)

@@ -8,7 +8,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from netduet.client.results.target import Scheme, parse_target, public_form
+from netduet.client.results.target import (
+    Scheme,
+    parse_target,
+    public_form,
+)
 from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Words
 from netduet.config.units import HOUR
 
@@ -31,6 +35,12 @@ def _parsable(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(public_form, words))
 
 
+def _known_protocol(name: str) -> str:
+    if name and name not in schemes():
+        raise ValueError(f"no such protocol; known are {', '.join(sorted(schemes()))}")
+    return name
+
+
 def _any_service(name: object) -> object:
     return "" if name == "*" else name
 
@@ -51,12 +61,15 @@ class ClientSettings(Settings):
     expect: Literal["open", "blocked"] = "open"
     """Expectation for targets that do not state one. open: must be reachable; blocked: must not be."""
 
-    expect_service: Annotated[
+    expect_service: Annotated[str, Field(max_length=128)] = ""
+    """Service of the netduet server that must respond; `*` demands a netduet server of any service, and an empty value accepts any service, of netduet or not."""
+
+    expect_protocol: Annotated[
         str,
-        BeforeValidator(_any_service),
-        Field(max_length=128, json_schema_extra={"empty": "*"}),
-    ] = "netduet"
-    """Service that must respond; `*` accepts any."""
+        AfterValidator(_known_protocol),
+        Field(json_schema_extra={"flag": "--expect-protocol"}),
+    ] = ""
+    """Protocol that the service must speak, for targets that do not name one: `postgres`, `http`, …; `tcp` is content with an accepted connection."""
 
     family: Literal["any", "4", "6"] = "any"
     """Addresses to use: IPv4 only, IPv6 only, or any."""
@@ -87,6 +100,9 @@ class ClientSettings(Settings):
 
     stream_time: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
     """Duration of the stream check; 0 uses the profile's: 2 s (quick), 20 s (full) or an hour (soak)."""
+
+    wait: Annotated[Duration, Field(ge=0, le=24 * HOUR)] = 0.0
+    """How long `check` keeps trying until every target passes; 0 tries once. It first waits until each target is reached and identified, and then runs the checks."""
 
     resolve_timeout: Seconds = 5.0
     """Timeout for resolving a name."""

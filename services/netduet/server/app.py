@@ -53,7 +53,7 @@ _LOBBY_SECONDS: Final = 1.0
 
 
 def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit status.
+    """Serve until SIGTERM, SIGINT or the time limit; return the exit status.
 
     0 after a drain, 2 when the address cannot be listened on. ``ignored`` names
     environment variables that look like settings but are set by Kubernetes.
@@ -149,7 +149,10 @@ class Server:
         self._leave = asyncio.Event()
 
     async def run(self, sockets: Sockets, admin: Sockets | None = None) -> None:
-        """Listen, serve until a signal, drain; the admin port answers throughout."""
+        """Listen, serve until a signal or the time limit, drain.
+
+        The admin port answers throughout.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -173,7 +176,8 @@ class Server:
                 endpoint.start(loop)
             self._listens = True
             self._say_listening(sockets)
-            await self._stop.wait()
+            await _wait(self._stop, self._settings.time_limit or None)
+            self._stop.set()
             self._log.info(
                 "server.draining", **{"netduet.open": len(self._connections)}
             )
@@ -314,7 +318,7 @@ def _limits(settings: ServerSettings) -> Limits:
     )
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float | None) -> None:
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

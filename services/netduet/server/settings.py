@@ -122,6 +122,9 @@ class ServerSettings(Settings):
     drain_timeout: Annotated[Duration, Field(ge=0, le=DAY)] = 8.0
     """Time for open connections to finish once the server has stopped accepting; the rest are reset."""
 
+    time_limit: Annotated[Duration, Field(ge=0, le=7 * DAY)] = 0.0
+    """Time after which the server ends by itself, as after SIGTERM; 0 serves until a signal."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of logged events."""
 

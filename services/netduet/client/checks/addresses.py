@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.identity.results import IdentityResult
-from netduet.client.results.verdict import Figures, Judgement
+from netduet.client.results.verdict import NEEDS_SERVER, Figures, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,12 +28,14 @@ MAX_ADDRESSES: Final = 4
 class AddressResults(Generic[Result]):
     """The results of a check by address, and the options that judge them.
 
-    ``unsupported`` are the addresses whose server lacks a required feature.
+    ``unsupported`` are the addresses whose server lacks a required feature,
+    ``services`` those of services that the check cannot measure.
     """
 
     results: tuple[Result, ...]
     options: CheckOptions
     unsupported: tuple[Address, ...] = ()
+    services: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class AddressCheck(Generic[Result]):
 
     ``measure_address`` gets the identity answer of an address; ``judge_address`` is
     pure. An address whose server lacks a feature that the check ``requires`` is not
-    measured. Addresses are measured concurrently, or ``in_turn`` if they would share
+    measured; neither is a service other than netduet-server, unless the check measures
+    ``any_service``. Addresses are measured concurrently, or ``in_turn`` if they would share
     the path. ``max_addresses`` is a number, or one per profile. ``finish`` may change
     the merged judgement.
     """
@@ -50,6 +53,7 @@ class AddressCheck(Generic[Result]):
     measure_address: Callable[[CheckContext, IdentityAnswer], Awaitable[Result]]
     judge_address: Callable[[Result, CheckOptions], Judgement]
     requires: frozenset[str] = frozenset()
+    any_service: bool = False
     max_addresses: int | dict[str, int] = MAX_ADDRESSES
     in_turn: bool = False
     finish: Callable[[Judgement, Sequence[Result]], Judgement] | None = None
@@ -63,20 +67,22 @@ class AddressCheck(Generic[Result]):
         heavy: bool = False,
         after: tuple[str, ...] = ("balance",),
     ) -> Check[AddressResults[Result]]:
-        """Return the check; it needs an address of a netduet server."""
+        """Return the check; it needs an address of a server that can be talked to."""
         needs = ("identity",)
         return Check(
             name, question, needs, self.measure, self.judge, failures, heavy, after
         )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:
-        """Measure each address at which a netduet server answered."""
+        """Measure each address at which a server answered."""
         limit = self.max_addresses
         if isinstance(limit, dict):
             limit = limit[context.profile]
-        known = context.earlier(IdentityResult).known[:limit]
-        answers = [answer for answer in known if self.requires <= answer.features]
-        unsupported = tuple(answer.address for answer in known if answer not in answers)
+        usable = context.earlier(IdentityResult).usable[:limit]
+        answers = [answer for answer in usable if self._can_measure(answer)]
+        left_out = [answer for answer in usable if not self._can_measure(answer)]
+        unsupported = tuple(each.address for each in left_out if each.is_netduet)
+        services = tuple(each.address for each in left_out if each.is_service)
         if self.in_turn:
             results = [
                 await self.measure_address(context, answer) for answer in answers
@@ -85,7 +91,12 @@ class AddressCheck(Generic[Result]):
             results = await asyncio.gather(
                 *(self.measure_address(context, answer) for answer in answers)
             )
-        return AddressResults(tuple(results), context.options, unsupported)
+        return AddressResults(tuple(results), context.options, unsupported, services)
+
+    def _can_measure(self, answer: IdentityAnswer) -> bool:
+        if answer.is_netduet:
+            return self.requires <= answer.features
+        return self.any_service
 
     def judge(self, measured: AddressResults[Result]) -> Judgement:
         """Judge each address, and merge the judgements."""
@@ -96,6 +107,11 @@ class AddressCheck(Generic[Result]):
             where = ", ".join(map(str, measured.unsupported))
             text = f"{where}: the server's version does not support this check"
             judgements.append(Judgement("", skipped=text))
+        if measured.services:
+            where = ", ".join(map(str, measured.services))
+            judgements.append(
+                Judgement("", skipped=f"{where}: {NEEDS_SERVER}", needs_server=True)
+            )
         if not judgements:
             return Judgement("", skipped="no netduet server to connect to")
         merged = _merge(judgements)
@@ -135,4 +151,5 @@ def _merge(judgements: Sequence[Judgement]) -> Judgement:
         figures,
         next(iter(reasons), None),
         blocks=any(judgement.blocks for judgement in judgements),
+        needs_server=all(judgement.needs_server for judgement in judgements),
     )

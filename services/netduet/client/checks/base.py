@@ -41,6 +41,9 @@ class CheckOptions:
 class CheckContext:
     """The inputs of a check: target, settings, and earlier measurements.
 
+    ``expect_service`` is the service of the netduet server that is demanded (see
+    ``identity.results``), ``expect_protocol`` the demanded protocol, "" for any.
+    ``server_name`` is the name to use in greetings if the target is only its address.
     ``control`` is another target that was reached before, "" for none.
     """
 
@@ -52,6 +55,8 @@ class CheckContext:
     options: CheckOptions = field(default_factory=CheckOptions)
     measured: dict[type, object] = field(default_factory=dict)
     control: str = ""
+    expect_protocol: str = ""
+    server_name: str = ""
 
     def earlier(self, kind: type[Measurement]) -> Measurement:
         """Return the measurement of a check that this one needs.

@@ -12,6 +12,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import server_view
+from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
@@ -27,7 +28,9 @@ from netduet.wire.untrusted import escape
 class PathResult:
     """The path to one address, as both ends see it.
 
-    ``missing`` is why the server's record of the connection is not available.
+    ``missing`` is why the server's record of the connection is not available. Of a
+    service other than netduet-server, only this end's view is known. ``local`` is None
+    if there was no connection.
     """
 
     address: Address
@@ -39,11 +42,14 @@ class PathResult:
     missing: str = ""
     sent: int = 0
     received: int = 0
+    is_service: bool = False
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
-    """Open a further connection to a netduet server, and ask both ends about it."""
+    """Open a further connection, and ask both ends about it where both can be asked."""
     address, timeouts = answer.address, context.timeouts
+    if answer.is_service:
+        return await _measure_service(answer, timeouts)
     async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
             return PathResult(address, handshake)
@@ -69,10 +75,23 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     )
 
 
+async def _measure_service(answer: IdentityAnswer, timeouts: Timeouts) -> PathResult:
+    async with answer.dialer.open(timeouts) as (handshake, connection):
+        if connection is None:
+            return PathResult(answer.address, handshake, is_service=True)
+        host, port = connection.local()
+        info = connection.info()
+        await connection.end(timeouts.answer)
+    local = host.partition("%")[0], port
+    return PathResult(answer.address, handshake, local, info, is_service=True)
+
+
 def judge(path: PathResult, _: CheckOptions) -> Judgement:
     """Compare both ends' views; differences are notes, not failures."""
-    if path.handshake.welcome is None:
+    if path.local is None:
         return Judgement("", (_broken_finding(path),))
+    if path.is_service:
+        return Judgement(_describe_local_view(path), figures=_figures(path))
     return Judgement(_describe_path(path), (), tuple(_remarks(path)), _figures(path))
 
 
@@ -111,6 +130,15 @@ def _describe_path(path: PathResult) -> str:
     up, down, pmtu = mss
     sizes = f"{up} in both directions" if up == down else f"{up} up, {down} down"
     return f"{client_text}; MSS {sizes}, path MTU {pmtu}"
+
+
+def _describe_local_view(path: PathResult) -> str:
+    info = path.client_tcp_info
+    text = f"from {_format_endpoint(*path.local)}" if path.local is not None else ""
+    if info is None:
+        return text
+    rtt = f"RTT {info.rtt / 1000:.1f} ms"
+    return f"{text}: {rtt}, MSS {info.snd_mss} up, path MTU {info.pmtu}"
 
 
 def _segment_sizes(path: PathResult) -> tuple[int, int, int] | None:
@@ -231,7 +259,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
 )
 
 
-CHECK: Final = AddressCheck(measure, judge, max_addresses=8).as_check(
+CHECK: Final = AddressCheck(measure, judge, any_service=True, max_addresses=8).as_check(
     "path",
     "Which client address does the server see, and what are the MSS and path MTU?",
     FAILURES,

@@ -58,6 +58,7 @@ class CheckRunner:
         self._on_result = on_result
         self._checkpoint = checkpoint
         self._earlier = {} if checkpoint is None else checkpoint.earlier
+        self._names = names
         self._chosen = _with_needs(names, context.target.expect)
         self._results: list[CheckResult] = []
         self._running: dict[str, float] = {}
@@ -102,6 +103,7 @@ class CheckRunner:
             interrupted=bool(missing),
             expected=target.expect,
             missing=missing,
+            requested=self._names,
             severity=severity,
         )
 

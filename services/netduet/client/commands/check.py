@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
+import time
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +55,13 @@ def check(
     settings: ClientSettings,
     targets: tuple[Target, ...],
     ignored: tuple[str, ...] = (),
+    *,
+    program: bool = False,
 ) -> int:
     """Check each target and print the verdict; return the exit status.
+
+    With ``wait``, keep trying until all pass. Before a ``program``, which will have
+    stdout to itself, everything is printed on stderr.
 
     0: passed, 1: a check failed, 2: the file of ``resume`` is unusable, 3:
     inconclusive, all skipped, or interrupted. ``ignored`` names environment variables
@@ -70,7 +77,9 @@ def check(
         log_ignored(ignored)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
-            return runner.run(_check(settings, targets, resume))
+            output = sys.stderr if program else sys.stdout
+            with contextlib.redirect_stdout(output):
+                return runner.run(_check(settings, targets, resume))
     finally:
         log_writer.close()
 
@@ -115,6 +124,7 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint
         "profile",
         "family",
         "expect_service",
+        "expect_protocol",
         *(field.name for field in fields(CheckOptions)),
     )
     run = {
@@ -131,40 +141,71 @@ async def _check(
     signals = (
         SignalScope()
     )  # before anything slow: from now on a signal leads to a verdict
-    from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415 - after the first words
+    from netduet.client.commands.wait import wait_for_targets  # noqa: PLC0415 - after the first words
     from netduet.runtime.stall_monitor import StallMonitor  # noqa: PLC0415
 
     write: WriteLines = no_output if settings.json_report else writer(settings.color)
-    verdicts: dict[int, Verdict] = {}
-    progress = Progress() if erasable() and not settings.json_report else None
-
-    def result(result: CheckResult) -> None:
-        if result.follows is not None:
-            return  # the verdict has one line for all of them
-        if progress is not None:
-            progress.clear()
-        write(text.result(result, text_columns()))
-
+    deadline = time.monotonic() + settings.wait
     async with StallMonitor() as stalls:
-        for number in order(targets):
+        session = _Session(settings, targets, resume, stalls, signals, write)
+        while True:
+            if settings.wait:
+                waiting = wait_for_targets(settings, targets, stalls, deadline)
+                await signals.run(waiting)
+            verdicts = await session.run()
+            passed = exit_status(verdicts) == 0
+            if passed or signals.stopped or time.monotonic() >= deadline:
+                break
+            write([(), (("faint", f"trying again: --wait {settings.wait:g} s"),), ()])
+        _finish(settings, verdicts, stalls, write, resume)
+    return exit_status(verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What all attempts at the targets share."""
+
+    settings: ClientSettings
+    targets: tuple[Target, ...]
+    resume: Checkpoint | None
+    stalls: StallMonitor
+    signals: SignalScope
+    write: WriteLines
+
+    async def run(self) -> list[Verdict]:
+        """Run the checks of all targets, and write them; return the verdicts in order."""
+        from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415 - after the first words
+
+        settings, write, resume = self.settings, self.write, self.resume
+        verdicts: dict[int, Verdict] = {}
+        progress = Progress() if erasable() and not settings.json_report else None
+
+        def result(result: CheckResult) -> None:
+            if result.follows is not None or result.needs_server:
+                return  # the verdict has one line for all of them
+            if progress is not None:
+                progress.clear()
+            write(text.result(result, text_columns()))
+
+        for number in order(self.targets):
+            target = self.targets[number]
             if verdicts:
                 write([()])
-            write(text.heading(str(targets[number])))
+            write(text.heading(str(target)))
             check_runner = CheckRunner(
-                check_context(settings, targets[number], _control(verdicts.values())),
-                stalls,
+                check_context(settings, target, _control(verdicts.values())),
+                self.stalls,
                 result,
                 settings.checks,
                 None if resume is None else resume.for_target(number),
             )
             start_run()
-            await signals.run(_run(check_runner, progress))
+            await self.signals.run(_run(check_runner, progress))
             verdicts[number] = _conclude(check_runner, write, client_instance(settings))
-        in_order = [verdicts[number] for number in range(len(targets))]
+        in_order = [verdicts[number] for number in range(len(self.targets))]
         if resume is not None and not any(verdict.interrupted for verdict in in_order):
             resume.complete()
-        _finish(settings, in_order, stalls, write, resume)
-    return exit_status(in_order)
+        return in_order
 
 
 def _control(verdicts: Iterable[Verdict]) -> str:

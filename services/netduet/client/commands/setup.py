@@ -81,6 +81,7 @@ def check_context(
             }
         ),
         control=control,
+        expect_protocol=settings.expect_protocol,
     )
 
 

@@ -20,6 +20,7 @@ from netduet.client.net.handshake import (
     handshake_from_event,
 )
 from netduet.client.net.run_id import run_id
+from netduet.client.net.wakeup import Wakeup
 from netduet.net import kernel
 from netduet.net.tcp_info import tcp_info
 from netduet.wire.connection import SEND_EOF, Connection
@@ -57,11 +58,10 @@ Message = TypeVar("Message", bound="BaseModel")
 MAX_FOREIGN_BYTES: Final = 256
 """Bytes that are kept of another program's answer."""
 
+_QUESTION_BYTES: Final = 8
+
 _FOREIGN_SETTLE_SECONDS: Final = 0.2
 """Seconds for the rest of another program's answer."""
-
-_LATE_SECONDS: Final = 0.25
-_GRACE_SECONDS: Final = 0.1
 
 
 class FramedConnection(asyncio.Protocol):
@@ -75,7 +75,7 @@ class FramedConnection(asyncio.Protocol):
         self.welcome: Welcome
         """The answer to the opening; not set before."""
         self._events: deque[Event] = deque()
-        self._waiter: asyncio.Future[None] | None = None
+        self._wakeup = Wakeup()
         self._question = 0
 
     # Callbacks of the loop
@@ -91,19 +91,19 @@ class FramedConnection(asyncio.Protocol):
         """Queue the events; wake the waiting task."""
         self._events += self.wire.receive_data(data, time.monotonic())
         self._flush()
-        self._wake()
+        self._wakeup.set()
 
     def eof_received(self) -> bool:
         """Queue the server's end of stream; our side stays open."""
         self._events += self.wire.receive_eof(time.monotonic())
-        self._wake()
+        self._wakeup.set()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Keep the error."""
         self.error = exc
         self.is_closed = True
-        self._wake()
+        self._wakeup.set()
 
     # For the checks
 
@@ -189,7 +189,12 @@ class FramedConnection(asyncio.Protocol):
             self.ending = end_from_event(event, self.error)
         return None
 
-    async def echoes(self, timeout: float) -> int | None:
+    def ask(self, size: int = _QUESTION_BYTES) -> bool:
+        """Send an ECHO frame of ``size`` bytes; the server returns it."""
+        self.send(Kind.ECHO, bytes(size))
+        return True
+
+    async def answers(self, timeout: float) -> int | None:
         """Return the number of ECHO frames that arrive next; None as for ``answer``."""
         if self.ending is not None:
             return None
@@ -278,24 +283,10 @@ class FramedConnection(asyncio.Protocol):
 
     async def _next(self, timeout: float) -> Event | None:
         """Return the next event; None after the timeout or once closed."""
-        deadline = time.monotonic() + timeout
-        while not self._events and not self.is_closed:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    await self._waiter
-            except TimeoutError:
-                # This process was late: read what has arrived meanwhile.
-                if time.monotonic() - deadline < _LATE_SECONDS:
-                    break
-                deadline = time.monotonic() + _GRACE_SECONDS
-            finally:
-                self._waiter = None
+        await self._wakeup.wait_until(
+            lambda: bool(self._events) or self.is_closed, timeout
+        )
         return self._events.popleft() if self._events else None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     def _flush(self) -> None:
         out = self.wire.data_to_send()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netduet.client.net.dial import Cause, ConnectResult, classify
+from netduet.client.protocols.base import Recognition
 from netduet.net.time_span import Timed, TimeSpan
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.events import (
@@ -21,8 +22,10 @@ from netduet.wire.untrusted import escape
 
 @dataclass(frozen=True, slots=True)
 class Handshake(Timed):
-    """The result of an opening: exactly one of the first five, or ``closed``.
+    """The result of an opening: exactly one of the first six, or ``closed``.
 
+    ``welcome`` is that of a netduet server, ``recognition`` what another service has
+    said about itself, ``foreign`` the first bytes of one that was not recognised.
     ``acked`` is how many of the ``sent`` bytes the remote kernel has acknowledged, None
     if unknown; ``resent`` is the number of retransmitted packets; ``accepted`` is False
     if there was no connection; ``self_connected``: both ends are the same socket. Times
@@ -30,6 +33,7 @@ class Handshake(Timed):
     """
 
     welcome: Welcome | None = None
+    recognition: Recognition | None = None
     foreign: bytes = b""
     refused: ErrorMessage | None = None
     broken: RemoteError | None = None
@@ -43,6 +47,11 @@ class Handshake(Timed):
     self_connected: bool = False
     start: float = 0.0
     end: float = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether a netduet server, or a service of the expected protocol, answered."""
+        return self.welcome is not None or self.recognition is not None
 
     @property
     def failure(self) -> str:

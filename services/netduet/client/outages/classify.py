@@ -245,7 +245,11 @@ def _classify_connections(
             where,
             run.start,
             run.end,
-            describe.new_connections_failed(run, stalled=stall is not None),
+            describe.new_connections_failed(
+                run,
+                stalled=stall is not None,
+                in_use=observations.long_lived.answered > 0,
+            ),
             failure_evidence(observations, run),
             tolerated=run.min_seconds <= rules.max_outage,
             failure_run=run,

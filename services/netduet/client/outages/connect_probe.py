@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Cause
-from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
 from netduet.client.outages.events import (
     ConnectFailureRun,
@@ -24,7 +23,7 @@ from netduet.client.outages.events import (
 from netduet.net.time_span import Timed
 
 if TYPE_CHECKING:
-    from netduet.client.net.dial import Address
+    from netduet.client.net.dialer import Dialer
     from netduet.client.net.timeouts import Timeouts
     from netduet.runtime.stall_monitor import StallMonitor
 
@@ -138,7 +137,7 @@ class ConnectProbe:
 
     def __init__(
         self,
-        address: Address,
+        dialer: Dialer,
         timeouts: Timeouts,
         period: float,
         stalls: StallMonitor,
@@ -154,7 +153,7 @@ class ConnectProbe:
         """
         self.tracker = ConnectFailureTracker(on_event)
         self.max_seconds = max_seconds
-        self._address = address
+        self._dialer = dialer
         self._timeouts = timeouts
         self._period = period
         self._stalls = stalls
@@ -191,16 +190,14 @@ class ConnectProbe:
             connect=min(max_seconds, self._timeouts.connect),
             answer=min(max_seconds, self._timeouts.answer),
         )
-        async with open_connection(self._address, timeouts) as (
-            handshake,
-            connection,
-        ):
+        async with self._dialer.open(timeouts) as (handshake, connection):
             end = time.monotonic()
             if connection is not None:
-                self._on_welcome(connection.welcome)
+                if handshake.welcome is not None:
+                    self._on_welcome(handshake.welcome)
                 # Whether the end arrives is up to the check ``close``.
                 await connection.end(_CLOSE_SECONDS)
-        error = _describe_failure(handshake)
+            error = "" if connection is not None else _describe_failure(handshake)
         if not error and end - start > max_seconds:
             error = "it took too long"
         no_resources = handshake.cause is Cause.OTHER and not handshake.accepted
@@ -210,26 +207,22 @@ class ConnectProbe:
             end,
             error,
             bool(error) and (no_resources or stalled),
-            _is_rejected(handshake),
+            connection is None and _is_rejected(handshake),
         )
 
 
 def _is_rejected(handshake: Handshake) -> bool:
     """Whether something other than a server answered, or nothing could be sent."""
-    if handshake.welcome is not None:
-        return False
     rejections = {None, Cause.REFUSED, Cause.RESET, Cause.NO_ROUTE}
     return handshake.closed or handshake.cause in rejections
 
 
 def _describe_failure(handshake: Handshake) -> str:
-    """Return why a connection failed, "" if it worked."""
-    if handshake.welcome is not None:
-        return ""
+    """Return why a connection failed."""
     if handshake.refused is not None:
         return f"the server said {handshake.refused.code}"
     if handshake.foreign or handshake.broken is not None:
-        return "something other than a netduet server responded"
+        return "something other than the expected server responded"
     if not handshake.accepted:
         return handshake.detail
     if handshake.closed:

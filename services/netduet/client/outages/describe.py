@@ -106,12 +106,17 @@ def restarted(restart: ServerRestart) -> str:
     return f"{text}; {_END_REASONS.get(reason, f'the old process ended the stream: {reason}')}"
 
 
-def new_connections_failed(run: ConnectFailureRun, *, stalled: bool) -> str:
-    """Describe new connections that failed while the datagrams passed."""
-    existing = "the existing connection kept working"
+def new_connections_failed(
+    run: ConnectFailureRun, *, stalled: bool, in_use: bool
+) -> str:
+    """Describe new connections that failed while the datagrams passed.
+
+    ``in_use``: the existing connection had requests that were answered.
+    """
+    text = f"{failed_in_a_row(run)}, over a period of {bounds(run)}"
     if stalled:
-        existing = "the existing connection stalled too"
-    return f"{failed_in_a_row(run)}, over a period of {bounds(run)}; {existing}"
+        return f"{text}; the existing connection stalled too"
+    return f"{text}; the existing connection kept working" if in_use else text
 
 
 def failed_in_a_row(run: ConnectFailureRun) -> str:
@@ -186,7 +191,7 @@ def ongoing_to_server() -> str:
 
 def never_answered(reason: str) -> str:
     """Describe an address at which no netduet has answered since the watch began."""
-    return f"no netduet server has responded there yet: {escape(reason)}"
+    return f"the expected server has not responded there yet: {escape(reason)}"
 
 
 def cannot_send(error: str) -> str:

@@ -146,19 +146,23 @@ def _recovery(outage: Outage, stall: ConnectionStall) -> str:
 def connection_evidence(observations: Observations) -> Evidence:
     """Return what both ends report when only TCP was affected."""
     connection, datagrams = observations.long_lived, observations.datagrams
-    text = (
-        f"{connection.answered} of {connection.asked} requests on the existing connection "
-        "were answered"
-    )
-    if connection.retransmits is not None:
-        text += f"; this kernel retransmitted {connection.retransmits} of its segments"
-    evidence = [(Side.CLIENT, text)]
+    client, server = [], []
+    if connection.asked:
+        text = (
+            f"{connection.answered} of {connection.asked} requests on the existing "
+            "connection were answered"
+        )
+        if connection.retransmits is not None:
+            text += (
+                f"; this kernel retransmitted {connection.retransmits} of its segments"
+            )
+        client.append((Side.CLIENT, text))
     if connection.server_report is not None:
-        evidence.append((Side.SERVER, _server_report(connection.server_report)))
+        server.append((Side.SERVER, _server_report(connection.server_report)))
     if datagrams.passed:
         lost = datagrams.up.lost + datagrams.down.lost
         sent = datagrams.up.sent + datagrams.down.sent
-        evidence.append(
+        server.append(
             (
                 Side.SERVER,
                 (
@@ -167,9 +171,8 @@ def connection_evidence(observations: Observations) -> Evidence:
                 ),
             )
         )
-    if len(evidence) == 1:
-        evidence.append((Side.SERVER, "no evidence is available from the server"))
-    return tuple(evidence)
+    missing = (Side.SERVER, "no evidence is available from the server")
+    return (*client, *(server or [missing]))
 
 
 def count_retransmits(info: TcpInfo | None) -> str:

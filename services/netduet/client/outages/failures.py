@@ -32,8 +32,8 @@ WATCH: Final[tuple[Failure, ...]] = (
     ),
     Failure(
         "watch.never_reached",
-        "no netduet server has responded there yet",
-        "Since the watch began, no netduet server has responded at this address: "
+        "the expected server has not responded there yet",
+        "Since the watch began, the expected server has not responded at this address: "
         "either the network is down, or no server runs there.",
         Location.UNKNOWN,
         (

@@ -15,12 +15,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.framed_connection import FramedConnection
 from netduet.client.outages.events import ConnectionStall, EventHandler, WelcomeHandler
-from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
-    from netduet.client.net.dial import Address
+    from netduet.client.net.dialer import Dialer, ProbeConnection
     from netduet.client.net.timeouts import Timeouts
     from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import ServerReport
@@ -36,7 +35,6 @@ MAX_UNANSWERED: Final = 200
 
 _RECONNECT_SECONDS: Final = 0.5
 _REPORT_SECONDS: Final = 1.0
-_PAYLOAD: Final = bytes(8)
 
 
 class StallDetector:
@@ -115,7 +113,7 @@ class KeepaliveProbe:
 
     def __init__(
         self,
-        address: Address,
+        dialer: Dialer,
         timeouts: Timeouts,
         period: float,
         stalls: StallMonitor,
@@ -138,7 +136,7 @@ class KeepaliveProbe:
         """The server's final report about the connection."""
         self.retransmits = 0
         """Segments that this kernel retransmitted."""
-        self._address = address
+        self._dialer = dialer
         self._timeouts = timeouts
         self._period = period
         self._stalls = stalls
@@ -149,18 +147,15 @@ class KeepaliveProbe:
         """Run for that many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            async with open_connection(self._address, self._timeouts) as (
-                handshake,
-                connection,
-            ):
+            async with self._dialer.open(self._timeouts) as (handshake, connection):
                 if connection is None:
                     self.connect_error = handshake.failure
                 else:
                     self.connections += 1
-                    self._on_welcome(connection.welcome)
+                    if handshake.welcome is not None:
+                        self._on_welcome(handshake.welcome)
                     self.broken = False
-                    await self._exchange(connection, until)
-                    self.broken = True
+                    self.broken = await self._exchange(connection, until)
             left = until - time.monotonic()
             if left > 0:
                 await asyncio.sleep(min(left, _RECONNECT_SECONDS))
@@ -169,8 +164,8 @@ class KeepaliveProbe:
         stalled = self._stalls.stalled(stall.start, stall.end)
         self._on_event(replace(stall, client_stalled=stalled))
 
-    async def _exchange(self, connection: FramedConnection, until: float) -> None:
-        """Send requests and record answers until the end."""
+    async def _exchange(self, connection: ProbeConnection, until: float) -> bool:
+        """Send requests and record answers until the end; return whether it broke."""
         sender = asyncio.create_task(self._send_questions(connection, until))
         detector = self.detector
         try:
@@ -182,25 +177,30 @@ class KeepaliveProbe:
                     break
                 left = until + LATE_SECONDS - now
                 wait = left if detector.unanswered else min(left, self._period)
-                count = await connection.echoes(max(self._period, wait))
+                count = await connection.answers(max(self._period, wait))
                 if count:
                     detector.record_answers(count, time.monotonic())
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
-        broken = "" if connection.ending is None else connection.ending.detail
+        ending = connection.ending
+        if ending is not None and ending.how == "eof" and self._dialer.server_may_close:
+            ending = None
+        broken = "" if ending is None else ending.detail
         detector.finish(time.monotonic(), broken)
         if not broken:
             info = connection.info()
             self.retransmits += 0 if info is None else info.total_retrans
-            self.server_report = await connection.report(_REPORT_SECONDS)
+            if isinstance(connection, FramedConnection):
+                self.server_report = await connection.report(_REPORT_SECONDS)
             await connection.end(self._period)
+        return bool(broken)
 
-    async def _send_questions(self, connection: FramedConnection, until: float) -> None:
+    async def _send_questions(self, connection: ProbeConnection, until: float) -> None:
         due = time.monotonic()
         while (now := time.monotonic()) < until:
-            if self.detector.unanswered < MAX_UNANSWERED and connection.ending is None:
+            has_room = self.detector.unanswered < MAX_UNANSWERED
+            if has_room and connection.ending is None and connection.ask():
                 self.detector.record_sent(now)
-                connection.send(Kind.ECHO, _PAYLOAD)
             due = max(due + self._period, now)
             await asyncio.sleep(max(0.0, due - time.monotonic()))

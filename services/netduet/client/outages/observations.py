@@ -20,7 +20,8 @@ from netduet.wire.messages import ServerReport
 class DatagramObservations:
     """The UDP streams, one datagram each ``period`` seconds.
 
-    ``supported`` False: the server cannot stream. ``answered`` False: no answer came;
+    ``supported`` False: the server cannot stream; ``of_service``: because it is a service
+    other than netduet-server. ``answered`` False: no answer came;
     ``refused`` is why the server does not stream. ``unsent`` of our datagrams were not
     sent, ``dropped`` found no room in this client's buffer (None: unknown).
     ``server_stalls`` are the times in which the server was not running, as its stream
@@ -30,6 +31,7 @@ class DatagramObservations:
 
     period: float = 0.02
     supported: bool = True
+    of_service: bool = False
     answered: bool = True
     refused: str = ""
     error: str = ""

@@ -46,6 +46,7 @@ class ProbeState:
     ``answered_before`` whether the peer has ever answered; ``connections_work`` whether
     a connection worked that was started after the datagrams stopped. ``unreachable``:
     no datagrams pass, and the long-lived connection broke and cannot be opened again.
+    ``in_use``: the long-lived connection has requests that are answered.
     ``send_error`` is why our kernel sends nothing, "" if it does.
     """
 
@@ -57,6 +58,7 @@ class ProbeState:
     unreachable: bool = False
     send_error: str = ""
     connections_work: bool = False
+    in_use: bool = True
 
     @property
     def proven(self) -> bool:
@@ -121,7 +123,8 @@ def _classify(state: ProbeState, *, disturbed: bool) -> tuple[str, Location, str
         text = describe.connections_fail(run, "and the existing one broke")
         return failure, where, text
     if run is not None:
-        existing = "" if disturbed else "and the existing one keeps working"
+        keeps_working = state.in_use and not disturbed
+        existing = "and the existing one keeps working" if keeps_working else ""
         if state.stall is not None:
             existing = "and the existing one is stalled"
         return NEW_CONNECTIONS, where, describe.connections_fail(run, existing)

@@ -68,6 +68,7 @@ def _verdict(target_part: TargetPart) -> Verdict:
         target_part.root_check,
         tuple(target_part.follows),
         target_part.interrupted,
+        requested=tuple(target_part.requested),
     )
 
 
@@ -82,6 +83,7 @@ def _result(check_part: CheckPart) -> CheckResult:
         tuple(check_part.remarks),
         dict(check_part.figures),
         follows=check_part.follows_from,
+        needs_server=check_part.needs_server,
     )
 
 

@@ -80,6 +80,8 @@ class CheckPart(_Part):
     """The check whose result made this one meaningless."""
     earlier: str | None
     """When an interrupted run measured it; null for this run."""
+    needs_server: bool = False
+    """Whether it was skipped because it needs netduet-server beside the service."""
 
 
 class TargetPart(_Part):
@@ -98,6 +100,8 @@ class TargetPart(_Part):
     root_check: str | None
     follows: list[str]
     checks: list[CheckPart]
+    requested: list[str] = []
+    """The checks that were requested by name; one that is skipped is no PASS."""
 
 
 class ProbePart(_Part):
@@ -175,6 +179,7 @@ def _target(verdict: Verdict) -> TargetPart:
         root_check=verdict.root_check,
         follows=list(verdict.follows),
         checks=[_check(result) for result in verdict.results],
+        requested=list(verdict.requested),
     )
 
 
@@ -190,6 +195,7 @@ def _check(result: CheckResult) -> CheckPart:
         figures=result.figures,
         follows_from=result.follows,
         earlier=result.earlier or None,
+        needs_server=result.needs_server,
     )
 
 

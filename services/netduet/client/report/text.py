@@ -86,7 +86,8 @@ def _note(note: str, width: int) -> Iterator[Line]:
 
 
 def skipped(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
-    """Yield one line for all checks that were skipped because of another check."""
+    """Yield one line for all checks that were skipped for the same reason."""
+    yield from _skipped_for_server(results, width)
     outcomes = {result.check: result.outcome for result in results}
     causes: dict[str, list[CheckResult]] = {}
     for check_result in results:
@@ -105,10 +106,26 @@ def skipped(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line
         )
 
 
+def _skipped_for_server(results: Sequence[CheckResult], width: int) -> Iterator[Line]:
+    """Yield the line for all checks that only a netduet server can answer."""
+    skipped = [each for each in results if each.needs_server]
+    if not skipped:
+        return
+    count = "1 check needs" if len(skipped) == 1 else f"{len(skipped)} checks need"
+    outcome = f"{Outcome.SKIP.value}  ".ljust(_OUTCOME_COLUMNS)
+    text = (
+        f"{count} netduet-server beside the service: `netduet between CLIENT SERVICE`"
+    )
+    first, *others = _wrap(text, width, 2 + _OUTCOME_COLUMNS)
+    yield (("", "  "), (Outcome.SKIP.value, outcome), ("faint", first))
+    for line in others:
+        yield (("faint", " " * (2 + _OUTCOME_COLUMNS) + line),)
+
+
 def rows(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
     """Yield the lines of all checks of a target."""
     for check_result in results:
-        if check_result.follows is None:
+        if check_result.follows is None and not check_result.needs_server:
             yield from result(check_result, width)
     yield from skipped(results, width)
 
@@ -202,10 +219,15 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
         case Outcome.PASS if target_verdict.expected is Expect.BLOCKED:
             how = compare_expectation(target_verdict).how
             text = f"{target} is blocked, as expected" + (f": {how}" if how else "")
+        case Outcome.PASS if target_verdict.service is not None:
+            text = _service_sentence(target_verdict)
         case Outcome.PASS:
             text = f"the network between here and {target} works"
         case Outcome.FAIL if root is not None:
             text = f"{known[root.failure].title} ({root.failure})"
+        case Outcome.SKIP if target_verdict.unmet:
+            names = ", ".join(target_verdict.unmet)
+            text = f"no verdict on {target}: requested, but not run: {names}"
         case Outcome.SKIP:
             text = f"no verdict on {target}: required checks were skipped"
         case _ if target_verdict.interrupted:
@@ -217,6 +239,17 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
     yield ((target_verdict.outcome.value, label), ("strong", lines[0]))
     for line in lines[1:]:
         yield (("strong", " " * len(label) + line),)
+
+
+def _service_sentence(target_verdict: Verdict) -> str:
+    """Return what was tested of a service other than netduet-server, and no more."""
+    passed = sum(each.outcome is Outcome.PASS for each in target_verdict.results)
+    service = target_verdict.service
+    if service:
+        does = f"accepts connections and answers as {service}"
+    else:
+        does = "accepts connections; what it serves was not tested"
+    return f"{target_verdict.target} {does} ({passed} checks from this end)"
 
 
 def finding(

@@ -22,6 +22,9 @@ Figures = dict[str, int | float | str | bool | None]
 Evidence = tuple[tuple[Side, str], ...]
 """Which side observed what, in the order of the report."""
 
+NEEDS_SERVER: Final = "needs netduet-server beside the service"
+"""Why a check of a service other than netduet-server is skipped."""
+
 STARVED: Final = 0.5
 """Share of a missed deadline in which an end was not running that excuses the network."""
 
@@ -60,7 +63,8 @@ class Judgement:
 
     ``blocks``: the checks that need this one are skipped. ``absence`` is the reverse of
     a finding with ``missed_deadline``, for a check that passes by silence: it applies
-    if this client was not running throughout that window.
+    if this client was not running throughout that window. ``needs_server``: it was
+    skipped because only a netduet server can answer its questions.
     """
 
     summary: str
@@ -70,6 +74,7 @@ class Judgement:
     skipped: str | None = None
     blocks: bool = False
     absence: Finding | None = None
+    needs_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class CheckResult:
     """A completed check. ``follows`` names the check because of which it was skipped.
 
     ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
+    ``needs_server``: it was skipped because no netduet server answers there.
     """
 
     check: str
@@ -90,6 +96,7 @@ class CheckResult:
     blocks: bool = False
     follows: str | None = None
     earlier: str = ""
+    needs_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,8 @@ class Verdict:
     """All checks of one target, and the root finding.
 
     ``missing`` are the checks that did not run because of an interruption; ``asked_by``
-    is the client's name and location, "" if unknown.
+    is the client's name and location, "" if unknown; ``requested`` are the checks that
+    the user named.
     """
 
     target: str
@@ -135,6 +143,29 @@ class Verdict:
     expected: Expect = Expect.OPEN
     missing: tuple[str, ...] = ()
     asked_by: str = ""
+    requested: tuple[str, ...] = ()
+
+    @property
+    def service(self) -> str | None:
+        """What a service other than netduet-server answers as.
+
+        "" if that is not known, None if a netduet server, or nothing, answers.
+        """
+        for check_result in self.results:
+            found = check_result.figures.get("service")
+            if check_result.check == "identity" and found is not None:
+                return str(found)
+        return None
+
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """The checks that were requested by name and did not run."""
+        return tuple(
+            check_result.check
+            for check_result in self.results
+            if check_result.check in self.requested
+            and check_result.outcome is Outcome.SKIP
+        )
 
 
 def weigh_starvation(
@@ -218,6 +249,7 @@ def result(  # noqa: PLR0917
         judgement.remarks,
         judgement.figures,
         judgement.blocks,
+        needs_server=judgement.needs_server and outcome is Outcome.SKIP,
     )
 
 
@@ -236,12 +268,14 @@ def conclude(
     interrupted: bool = False,
     expected: Expect = Expect.OPEN,
     missing: Sequence[str] = (),
+    requested: Sequence[str] = (),
     severity: Callable[[str], int] = lambda _: 0,
 ) -> Verdict:
     """Return the verdict over all checks of a target.
 
     The root finding is the one that hurts applications most, among the failures or,
-    without one, the inconclusive findings. A finding because of which checks were
+    without one, the inconclusive findings. A ``requested`` check that was skipped is
+    no PASS. A finding because of which checks were
     skipped comes first; then ``severity`` decides, by failure class; then the order of
     the checks, in which each follows those that it needs.
     """
@@ -256,7 +290,7 @@ def conclude(
         outcome = Outcome.FAIL
     elif interrupted or Outcome.INCONCLUSIVE in outcomes:
         outcome = Outcome.INCONCLUSIVE
-    elif Outcome.PASS in outcomes and not _needed_check_skipped(results):
+    elif Outcome.PASS in outcomes and not _needed_check_skipped(results, requested):
         outcome = Outcome.PASS
     else:
         outcome = Outcome.SKIP
@@ -270,6 +304,7 @@ def conclude(
         interrupted,
         expected,
         tuple(missing),
+        requested=tuple(requested),
     )
 
 
@@ -297,10 +332,13 @@ def _root(
     return None
 
 
-def _needed_check_skipped(results: Sequence[CheckResult]) -> bool:
-    """Whether a check that others need was skipped, so that nothing is proven."""
+def _needed_check_skipped(
+    results: Sequence[CheckResult], requested: Sequence[str]
+) -> bool:
+    """Whether a check was skipped that others need, or that the user named."""
     return any(
-        check_result.outcome is Outcome.SKIP and check_result.blocks
+        check_result.outcome is Outcome.SKIP
+        and (check_result.blocks or check_result.check in requested)
         for check_result in results
     )
 

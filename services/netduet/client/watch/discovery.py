@@ -127,6 +127,12 @@ class TargetSet:
         }
         return changed
 
+    def find(self, name: str) -> Target:
+        """Return the target of this name, as it is shown."""
+        return next(
+            resolved.target for resolved in self.targets if str(resolved.target) == name
+        )
+
     def has(self, address: Address) -> bool:
         """Whether the latest answer for a name has this address."""
         return any(address in resolved.addresses for resolved in self.targets)

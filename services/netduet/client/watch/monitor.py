@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.identity.measure import recogniser
 from netduet.client.outages.outage import OutageEnded, OutageNotice
 from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.watch.availability import AvailabilityTracker
 from netduet.client.watch.correlation import all_peers_out
 from netduet.client.watch.discovery import MAX_ABSENT_SECONDS, TargetSet
 from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
+from netduet.client.watch.peer_dialer import PeerDialer
 from netduet.client.watch.scheduled_checks import ScheduledChecks
 from netduet.runtime import logs
 
@@ -65,7 +67,7 @@ class Monitor:
         self._stalls = stalls
         self._notifier = notifier
         self._udp_scheduler = UdpScheduler()
-        self._scheduled_checks = ScheduledChecks(context, stalls, intervals.checks)
+        self._scheduled_checks = ScheduledChecks(stalls, intervals.checks)
         self._peer_context = PeerContext(
             intervals.datagram,
             context.options.max_outage,
@@ -210,13 +212,19 @@ class Monitor:
                 await self._recent_outage.wait()
 
     def _add(self, address: Address, target: str) -> None:
-        peer = self.peers[address] = Peer(address, target, self._peer_context)
+        named = self.targets.find(target)
+        context = replace(
+            self._context, target=named, server_name=named.host, measured={}
+        )
+        dialer = PeerDialer(address, recogniser(context))
+        peer = self.peers[address] = Peer(dialer, target, self._peer_context)
         self.availability.add(str(address), target, time.monotonic())
         self._stalled_at_start[address] = self._stalls.total
         self._findings[address] = set()
         self._notifier.added(peer)
         checks = self._scheduled_checks.run(
             address,
+            context,
             lambda since: (
                 peer.last_problem < since
                 and peer.outage_tracker.ongoing is None

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from netduet.client.net.timeouts import Timeouts
     from netduet.client.outages.udp_scheduler import UdpScheduler
     from netduet.client.results.instance import Instance
+    from netduet.client.watch.peer_dialer import PeerDialer
     from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import Welcome
 
@@ -107,9 +108,10 @@ def is_answered_from_new_port(address: Address, period: float) -> bool:
 class Peer:
     """One watched address: ``run`` the probes, ``poll`` for notices, then ``close``."""
 
-    def __init__(self, address: Address, target: str, context: PeerContext) -> None:
+    def __init__(self, dialer: PeerDialer, target: str, context: PeerContext) -> None:
         """Prepare; ``target`` is the name that it was resolved from."""
-        self.address = address
+        self.address = address = dialer.address
+        self._dialer = dialer
         self.target = target
         self.round_trips = RoundTrips()
         self.last_problem = float("-inf")
@@ -123,7 +125,7 @@ class Peer:
         self._events: deque[ProbeEvent] = deque(maxlen=MAX_EVENTS)
         period = context.period
         self.connect_probe = ConnectProbe(
-            address,
+            dialer,
             context.timeouts,
             CONNECT_PERIODS * period,
             context.stalls,
@@ -131,7 +133,7 @@ class Peer:
             on_welcome=self._on_welcome,
         )
         self.keepalive_probe = KeepaliveProbe(
-            address,
+            dialer,
             context.timeouts,
             ECHO_PERIODS * period,
             context.stalls,
@@ -158,12 +160,15 @@ class Peer:
         self._trial_started = float("-inf")
 
     async def run(self) -> None:
-        """Run the TCP probes until cancelled."""
+        """Run the TCP probes until cancelled, when it is known what answers there."""
+        await self._dialer.identify_once()
         # A random delay, so that the probes of all peers do not run in step.
         spread = random.uniform(0.0, ECHO_PERIODS * self._context.period)  # noqa: S311
         await asyncio.sleep(spread)
         probes = self.connect_probe, self.keepalive_probe
-        await asyncio.gather(*(probe.run(float("inf")) for probe in probes))
+        await asyncio.gather(
+            self._dialer.identify(), *(probe.run(float("inf")) for probe in probes)
+        )
 
     def close(self) -> None:
         """End the UDP stream."""
@@ -174,7 +179,7 @@ class Peer:
     def poll(self, now: float) -> list[OutageNotice]:
         """Return the notices that are due."""
         retry_at = self._socket_tried_at + _SOCKET_RETRY_SECONDS
-        if self.udp_probe is None and now > retry_at:
+        if self._dialer.is_netduet and self.udp_probe is None and now > retry_at:
             self._socket_tried_at = now
             self._start_stream()
         connect_seconds = _ROUND_TRIPS * self.keepalive_probe.detector.min_round_trip
@@ -191,6 +196,11 @@ class Peer:
                 return []
         self._try_new_port(state, now)
         return self.outage_tracker.update(now, state, events, totals)
+
+    @property
+    def is_netduet(self) -> bool:
+        """Whether a netduet server is demanded, or answers there."""
+        return self._dialer.is_netduet
 
     @property
     def instance(self) -> Instance | None:
@@ -217,6 +227,8 @@ class Peer:
         early = now - self._started < _NO_DATAGRAMS_SECONDS
         if early or not self._no_datagrams_pending or self._datagrams_pass:
             return ""
+        if not self._dialer.is_netduet:
+            return ""  # none are sent to other services
         if not self.totals().connections_worked:
             return ""  # nothing answers there at all
         udp_probe = self.udp_probe
@@ -263,6 +275,7 @@ class Peer:
             unreachable,
             send_error,
             connections_work,
+            self.keepalive_probe.detector.answered > 0,
         )
         start = state.start
         if start is None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.outages.evidence import count_retransmits
@@ -25,7 +26,6 @@ from netduet.client.results.verdict import (
     weigh_starvation,
 )
 from netduet.net.time_span import TimeSpan
-from netduet.wire.frames import Kind
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext
@@ -51,11 +51,8 @@ _TIMEOUT_FACTOR: Final = 3.0
 class ScheduledChecks:
     """Runs the checks of all peers."""
 
-    def __init__(
-        self, context: CheckContext, stalls: StallMonitor, interval: float
-    ) -> None:
+    def __init__(self, stalls: StallMonitor, interval: float) -> None:
         """Prepare; ``interval`` is the seconds between two runs for a peer."""
-        self._context = context
         self._stalls = stalls
         self._interval = interval
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
@@ -63,10 +60,11 @@ class ScheduledChecks:
     async def run(
         self,
         address: Address,
+        context: CheckContext,
         is_up: Callable[[float], bool],
         on_findings: Callable[[list[Finding]], None],
     ) -> None:
-        """Check a peer periodically.
+        """Check a peer periodically; the context names the target of its address.
 
         ``is_up`` returns whether the peer was up since a monotonic second: findings
         during an outage follow from it. ``on_findings`` gets the findings of each run.
@@ -79,19 +77,22 @@ class ScheduledChecks:
                 start = time.monotonic()
                 if not is_up(start):
                     continue
-                findings = await self._check(address)
+                findings = await self._check(address, context)
                 if is_up(start):
                     on_findings(findings)
 
-    async def _check(self, address: Address) -> list[Finding]:
+    async def _check(self, address: Address, context: CheckContext) -> list[Finding]:
         scope = f"%{address.scope}" if address.scope else ""
         host = address.host.partition("%")[0] + scope
-        target = Target(host, address.port)
-        context = replace(self._context, target=target, measured={})
+        protocol = context.target.protocol
+        target = Target(host, address.port, protocol=protocol)
+        context = replace(context, target=target, measured={})
         results: list[CheckResult] = []
         await CheckRunner(context, self._stalls, results.append, CHECKS).run()
         findings = [finding for result in results for finding in result.findings]
-        if not findings:
+        identity = context.measured.get(IdentityResult)
+        is_netduet = isinstance(identity, IdentityResult) and bool(identity.known)
+        if is_netduet and not findings:
             finding = await check_load(address, context.timeouts)
             findings += (
                 [weigh_starvation(finding, self._stalls.stalled)] if finding else []
@@ -108,12 +109,12 @@ async def check_load(address: Address, timeouts: Timeouts) -> Finding | None:
         start = time.monotonic()
         size = min(QUESTION_BYTES, connection.welcome.limits.max_frame)
         for _ in range(QUESTIONS):
-            connection.send(Kind.ECHO, bytes(size))
+            connection.ask(size)
         echoed = 0
         while (
             echoed < QUESTIONS and (left := start + max_seconds - time.monotonic()) > 0
         ):
-            echoed += await connection.echoes(left) or 0
+            echoed += await connection.answers(left) or 0
             if connection.ending is not None:
                 break
         end = time.monotonic()

@@ -8,7 +8,11 @@ import pytest
 
 from netduet.client.checks.addresses import AddressCheck, AddressResults
 from netduet.client.checks.base import CheckContext, CheckOptions
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import (
+    Expectation,
+    IdentityAnswer,
+    IdentityResult,
+)
 from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.timeouts import Timeouts
@@ -60,7 +64,7 @@ async def test_address_without_a_required_feature_is_not_measured(
 ) -> None:
     """An older server is no fault: it is skipped alone, and a note beside another."""
     context = CheckContext(Target("x", 1), socket.AF_INET, "", Timeouts(1, 1, 1))
-    context.measured[IdentityResult] = IdentityResult(answers, "")
+    context.measured[IdentityResult] = IdentityResult(answers, Expectation("*"))
     check = AddressCheck(_measure, _judge, CHECK.requires, in_turn=in_turn)
     assert check.judge(await check.measure(context)) == expected
 

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from netduet.client.checks.identity.judge import MAX_BYTES_SHOWN, judge
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.results import (
+    Expectation,
+    IdentityAnswer,
+    IdentityResult,
+)
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.location import Side
@@ -33,7 +37,7 @@ def opening(**fields: object) -> Handshake:
 def found(**fields: object) -> Finding:
     """Return the one finding about the only address."""
     answers = (IdentityAnswer(FIRST, opening(**fields)),)
-    [finding] = judge(IdentityResult(answers, "")).findings
+    [finding] = judge(IdentityResult(answers, Expectation("*"))).findings
     return finding
 
 
@@ -244,7 +248,7 @@ def test_failed_second_connection_is_not_a_silent_server(
     """A server that accepted once and now does not points at a broken path."""
     made = opening(cause=cause, detail="EX: said so", sent=0, acked=None)
     answer = IdentityAnswer(FIRST, dataclasses.replace(made, accepted=False))
-    [finding] = judge(IdentityResult((answer,), "")).findings
+    [finding] = judge(IdentityResult((answer,), Expectation("*"))).findings
     assert (finding.failure, finding.missed_deadline) == ("path.broken", missed)
     assert (
         finding.seen
@@ -255,7 +259,7 @@ def test_failed_second_connection_is_not_a_silent_server(
 def test_expected_service_passes() -> None:
     """Service, instance and time are reported, and no check is blocked."""
     answer = IdentityAnswer(FIRST, opening(welcome=make_welcome()))
-    judgement = judge(IdentityResult((answer,), "netduet"))
+    judgement = judge(IdentityResult((answer,), Expectation("netduet")))
     assert judgement.summary == (
         'netduet-server, service "netduet", instance here, responded at 192.0.2.1:80 in 3000.0 ms'
     )
@@ -273,14 +277,14 @@ def test_expected_service_passes() -> None:
 def test_other_service_fails_and_blocks_nothing() -> None:
     """Both services are named; the path can still be checked."""
     answer = IdentityAnswer(FIRST, opening(welcome=make_welcome(service="other")))
-    judgement = judge(IdentityResult((answer,), "mine"))
+    judgement = judge(IdentityResult((answer,), Expectation("mine")))
     [finding] = judgement.findings
     assert (finding.failure, judgement.blocks) == ("identity.other_service", False)
     assert finding.seen == (
         '192.0.2.1:80 is a netduet server for the service "other"; expected "mine"'
     )
     assert finding.evidence == ((Side.SERVER, "instance here, netduet/1"),)
-    assert judge(IdentityResult((answer,), "")).findings == ()
+    assert judge(IdentityResult((answer,), Expectation("*"))).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -297,16 +301,16 @@ def test_instance_is_named_with_node_and_zone(
 ) -> None:
     """Node and zone are shown if the server sends them."""
     answer = IdentityAnswer(FIRST, opening(welcome=make_welcome(**fields)))
-    assert expected in judge(IdentityResult((answer,), "")).summary
+    assert expected in judge(IdentityResult((answer,), Expectation("*"))).summary
 
 
 def test_no_netduet_server_blocks_other_checks() -> None:
     """Without a netduet server there is nothing further to check."""
     judgement = judge(
-        IdentityResult((IdentityAnswer(FIRST, opening(closed=True)),), "")
+        IdentityResult((IdentityAnswer(FIRST, opening(closed=True)),), Expectation("*"))
     )
     assert (judgement.summary, judgement.blocks) == (
-        "no response from a netduet server",
+        "no response from the expected server",
         True,
     )
 
@@ -321,7 +325,7 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
         ),
         IdentityAnswer(SECOND, opening(closed=True)),
     )
-    judgement = judge(IdentityResult(answers, ""))
+    judgement = judge(IdentityResult(answers, Expectation("*")))
     assert [finding.failure for finding in judgement.findings] == ["identity.closed"]
     assert judgement.figures == {
         "asked": 4,
@@ -359,7 +363,7 @@ def test_each_address_is_judged_and_instances_are_counted() -> None:
 def test_remote_text_is_escaped(fields: dict[str, Any]) -> None:
     """No peer can move the cursor, break a line or change the text direction."""
     judgement = judge(
-        IdentityResult((IdentityAnswer(FIRST, opening(**fields)),), "mine")
+        IdentityResult((IdentityAnswer(FIRST, opening(**fields)),), Expectation("mine"))
     )
     [finding] = judgement.findings
     texts = [

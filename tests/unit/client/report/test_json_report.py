@@ -142,6 +142,7 @@ def test_passed_check_has_notes_and_figures() -> None:
             "figures": {"n": 1.5},
             "follows_from": None,
             "earlier": None,
+            "needs_server": False,
         }
     ]
 

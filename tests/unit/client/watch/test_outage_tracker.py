@@ -479,7 +479,7 @@ def test_outage_with_connections_is_a_network_outage(
             ),
             "watch.never_reached",
             UNKNOWN,
-            "no netduet server has responded there yet: x",
+            "the expected server has not responded there yet: x",
         ),
         (
             ProbeState(

@@ -12,7 +12,12 @@ from netduet.client.checks.balance.results import (
     ConnectionOutcome,
 )
 from netduet.client.results.location import Side
-from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.client.results.verdict import (
+    NEEDS_SERVER,
+    Figures,
+    Finding,
+    Judgement,
+)
 from netduet.client.stats.proportions import (
     ERROR_PROBABILITY,
     lower_bound,
@@ -47,6 +52,8 @@ _FAILED_OUTCOMES: Final = (
 
 def judge(balance: BalanceResult) -> Judgement:
     """Judge each address, and the instances of all addresses together."""
+    if balance.needs_server:
+        return Judgement("", skipped=NEEDS_SERVER, needs_server=True)
     known = _trial_by_boot_id(balance)
     findings = [
         finding

@@ -12,6 +12,7 @@ from netduet.client.checks.balance.results import (
     BalanceTrial,
     ConnectionOutcome,
 )
+from netduet.client.checks.identity.results import ANY_NETDUET, IdentityResult
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
@@ -43,6 +44,8 @@ _BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.v
 
 async def measure(context: CheckContext) -> BalanceResult:
     """Measure each address concurrently, then each instance at its own address."""
+    if not context.earlier(IdentityResult).known:
+        return BalanceResult((), (), "", needs_server=True)
     answered = context.earlier(ReachResult).accepted[:MAX_ADDRESSES]
     each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(answered))
     pace = INTERVAL_SECONDS[context.profile] * max(1, len(answered))
@@ -57,7 +60,7 @@ async def measure(context: CheckContext) -> BalanceResult:
     return BalanceResult(
         tuple(all_trials),
         direct,
-        context.expect_service,
+        "" if context.expect_service == ANY_NETDUET else context.expect_service,
         bounds.expect_instances,
         bounds.max_uneven,
     )

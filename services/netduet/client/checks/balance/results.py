@@ -70,7 +70,8 @@ class BalanceResult:
     """The trials; ``direct_trials`` are boot id, address and trial of each instance.
 
     ``expected_service`` is "" for any, ``expected_instances`` 0 for any; ``max_uneven``
-    is a multiple of the other instances' average.
+    is a multiple of the other instances' average. ``needs_server``: no netduet server
+    answers, which alone could say who it is.
     """
 
     by_address: tuple[AddressTrials, ...]
@@ -78,6 +79,7 @@ class BalanceResult:
     expected_service: str = ""
     expected_instances: int = 0
     max_uneven: float = 2.0
+    needs_server: bool = False
 
     @property
     def trials(self) -> tuple[BalanceTrial, ...]:

@@ -21,14 +21,16 @@ from netduet.client.checks.churn.results import (
     AttemptOutcome,
 )
 from netduet.client.net.dial import Address, Cause, classify, errno_meaning
-from netduet.client.net.framed_connection import (
-    FramedConnection,
-    start_framed_connection,
-)
+from netduet.client.net.dialer import Dialer
+from netduet.client.net.framed_connection import FramedConnection
 from netduet.client.net.handshake import Handshake
+from netduet.client.net.service_connection import ServiceConnection
+from netduet.client.protocols.base import Refusal
 from netduet.net.tcp_info import tcp_info
 from netduet.wire.errors import Code
 from netduet.wire.messages import TcpInfo
+
+ChurnConnection = FramedConnection | ServiceConnection
 
 _END_SECONDS: Final = 1.0
 """Seconds the server has to send its FIN; no result depends on it."""
@@ -37,12 +39,13 @@ _LOCAL_CAUSES: Final = frozenset({Cause.OTHER, Cause.NO_ROUTE})
 
 
 async def make_attempt(
-    address: Address, offset: float, connect_timeout: float, answer_timeout: float
-) -> tuple[Attempt, FramedConnection | None]:
-    """Make a connection; return the attempt, and the connection if it was welcomed.
+    dialer: Dialer, offset: float, connect_timeout: float, answer_timeout: float
+) -> tuple[Attempt, ChurnConnection | None]:
+    """Make a connection; return the attempt, and the connection if it was served.
 
     ``offset`` is the attempt's start in seconds since its run started.
     """
+    address = dialer.address
     start = time.monotonic()
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -58,15 +61,19 @@ async def make_attempt(
         if attempt.connect_seconds is None:
             return attempt, None
         try:
-            connection = await start_framed_connection(sock)
+            connection = await dialer.start(sock)
         except OSError as error:
             _, detail = classify(error)
             return replace(attempt, outcome=AttemptOutcome.ENDED, detail=detail), None
         handshake = await connection.open(answer_timeout)
         attempt = _with_handshake(attempt, handshake, connection)
-        if handshake.welcome is None:
+        if attempt.outcome is not AttemptOutcome.SERVED:
             return attempt, None
-        if attempt.lost_syns and attempt.direct:
+        if (
+            isinstance(connection, FramedConnection)
+            and attempt.lost_syns
+            and attempt.direct
+        ):
             report = await connection.report(answer_timeout)
             if report is not None and report.connection is not None:
                 attempt = replace(
@@ -81,7 +88,7 @@ async def make_attempt(
     return attempt, connection
 
 
-async def end_connection(connection: FramedConnection) -> None:
+async def end_connection(connection: ChurnConnection) -> None:
     """End a connection with END and FIN."""
     try:
         await connection.end(_END_SECONDS)
@@ -144,20 +151,28 @@ def _lost_syns(info: TcpInfo | None, duration: float) -> tuple[int, bool]:
 
 
 def _with_handshake(
-    attempt: Attempt, handshake: Handshake, connection: FramedConnection
+    attempt: Attempt, handshake: Handshake, connection: ChurnConnection
 ) -> Attempt:
     welcome = handshake.welcome
+    if isinstance(connection, ServiceConnection) and connection.is_served(handshake):
+        return attempt
     if welcome is not None:
         seen_from = (welcome.peer.address.partition("%")[0], welcome.peer.port)
         host, port = connection.local()
         direct = seen_from == (host.partition("%")[0], port)
         return replace(attempt, boot_id=welcome.boot_id, direct=direct)
     outcome = AttemptOutcome.ENDED
-    refused = handshake.refused
-    if refused is not None and refused.code == Code.TOO_MANY_CONNECTIONS:
+    if _is_busy(handshake):
         outcome = AttemptOutcome.BUSY
     elif handshake.cause is Cause.TIMEOUT:
         outcome = AttemptOutcome.UNANSWERED
     return replace(
         attempt, outcome=outcome, end=handshake.end, detail=handshake.failure
     )
+
+
+def _is_busy(handshake: Handshake) -> bool:
+    refused, recognition = handshake.refused, handshake.recognition
+    if recognition is not None:
+        return recognition.refusal is Refusal.BUSY
+    return refused is not None and refused.code == Code.TOO_MANY_CONNECTIONS

@@ -12,11 +12,11 @@ from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.results import (
     ChurnPlan,
     ChurnResult,
+    PacedRun,
     Ports,
     Witness,
 )
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
-from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import instance_of
@@ -37,15 +37,21 @@ and a shorter timeout would not show that one was lost."""
 _REPORT_INTERVAL_SECONDS: Final = 0.25
 """Seconds between two reports on the accept queue."""
 
+_SHORT_SHARE: Final = 0.5
+"""Share of the connections in a row that a protocol allows; ``hold`` and ``stream`` make
+the others."""
+
 _MAX_TROUBLED_SHARE: Final = 0.5
 """Share of failing connections above which none are held open."""
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> ChurnResult:
     """Measure one address."""
-    addresses = len(context.earlier(IdentityResult).known[:MAX_ADDRESSES])
+    addresses = len(context.earlier(IdentityResult).usable[:MAX_ADDRESSES])
     plan = fit_plan(PLANS[context.profile], context, addresses)
-    return await _try(answer.address, plan, context.timeouts)
+    if answer.is_service:
+        return await _try_service(answer, _gentle_plan(plan, answer), context.timeouts)
+    return await _try(answer, plan, context.timeouts)
 
 
 def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> ChurnPlan:
@@ -65,17 +71,48 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> Chur
     )
 
 
-async def _try(address: Address, plan: ChurnPlan, timeouts: Timeouts) -> ChurnResult:
+def _gentle_plan(plan: ChurnPlan, answer: IdentityAnswer) -> ChurnPlan:
+    """Return a plan that a service does not take for an attack."""
+    protocol = answer.protocol
+    if protocol is None:
+        return replace(plan, extra_count=0)
+    short = max(1, int(protocol.max_connections * _SHORT_SHARE))
+    return replace(
+        plan,
+        count=min(plan.count, short),
+        extra_count=0,
+        hold_count=min(plan.hold_count, protocol.max_open),
+        max_concurrent=min(plan.max_concurrent, protocol.max_open),
+    )
+
+
+async def _try_service(
+    answer: IdentityAnswer, plan: ChurnPlan, timeouts: Timeouts
+) -> ChurnResult:
+    """Try a service, which has no reports on its listening socket."""
+    pacer = Pacer(answer.dialer, timeouts.answer, plan)
+    run = await pacer.run()
+    held = None if _is_failing(run) else await pacer.hold()
+    witness = Witness(missing="only netduet-server reports on its listening socket")
+    return ChurnResult(answer.address, run, held, witness, _local_ports())
+
+
+def _is_failing(run: PacedRun) -> bool:
+    failing = sum(not attempt.passed_cleanly for attempt in run.attempts)
+    return failing > _MAX_TROUBLED_SHARE * len(run.attempts)
+
+
+async def _try(
+    answer: IdentityAnswer, plan: ChurnPlan, timeouts: Timeouts
+) -> ChurnResult:
+    address = answer.address
     async with open_connection(address, timeouts) as (handshake, connection):
         witness_watch = _WitnessWatch(connection, timeouts.answer, handshake.detail)
         await witness_watch.start()
-        pacer = Pacer(address, timeouts.answer, plan)
+        pacer = Pacer(answer.dialer, timeouts.answer, plan)
         try:
             run = await pacer.run()
-            held = None
-            failing = sum(not attempt.passed_cleanly for attempt in run.attempts)
-            if failing <= _MAX_TROUBLED_SHARE * len(run.attempts):
-                held = await pacer.hold()
+            held = None if _is_failing(run) else await pacer.hold()
             ports = _local_ports()
             witness = await witness_watch.end()
         finally:

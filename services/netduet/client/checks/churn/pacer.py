@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from netduet.client.checks.churn.attempt import end_connection, make_attempt
-from netduet.client.checks.churn.results import Attempt, ChurnPlan, HoldResult, PacedRun
-from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import FramedConnection
+from netduet.client.checks.churn.attempt import (
+    ChurnConnection,
+    end_connection,
+    make_attempt,
+)
+from netduet.client.checks.churn.results import (
+    Attempt,
+    AttemptOutcome,
+    ChurnPlan,
+    HoldResult,
+    PacedRun,
+)
+from netduet.client.net.dialer import Dialer
 
 MAX_START_DELAY_SECONDS: Final = 0.1
 """Maximum delay of a start; later ones are skipped and counted."""
@@ -43,10 +52,10 @@ _SETTLE_SECONDS: Final = 0.1
 class Pacer:
     """Makes the connections to one address."""
 
-    address: Address
+    dialer: Dialer
     answer_timeout: float
     plan: ChurnPlan
-    held: list[FramedConnection] = field(default_factory=list)
+    held: list[ChurnConnection] = field(default_factory=list)
 
     async def run(self) -> PacedRun:
         """Make short connections at the plan's rate."""
@@ -73,7 +82,8 @@ class Pacer:
             while_held = await self._probe_limit()
             answered = False
             for connection in self.held[:1]:
-                answered = await connection.report(self.answer_timeout) is not None
+                connection.ask()
+                answered = await connection.answers(self.answer_timeout) is not None
             alive = sum(not connection.is_closed for connection in self.held)
             await self._release()
             await asyncio.sleep(_SETTLE_SECONDS)
@@ -99,7 +109,7 @@ class Pacer:
 
     async def _attempt_short(self, offset: float, connect_timeout: float) -> Attempt:
         attempt, connection = await make_attempt(
-            self.address, offset, connect_timeout, self.answer_timeout
+            self.dialer, offset, connect_timeout, self.answer_timeout
         )
         if connection is not None:
             await end_connection(connection)
@@ -108,7 +118,7 @@ class Pacer:
     async def _attempt_and_hold(self, offset: float) -> Attempt:
         connect_timeout = self.plan.connect_timeout
         attempt, connection = await make_attempt(
-            self.address, offset, connect_timeout, self.answer_timeout
+            self.dialer, offset, connect_timeout, self.answer_timeout
         )
         if connection is not None:
             self.held.append(connection)
@@ -119,7 +129,7 @@ class Pacer:
         released, self.held = self.held, []
         try:
             await asyncio.gather(
-                *(end_connection(framed_connection) for framed_connection in released)
+                *(end_connection(connection) for connection in released)
             )
         finally:
             for connection in released:
@@ -131,7 +141,7 @@ def reaches_limit(run: PacedRun) -> bool:
 
     A connection of another check that ends meanwhile makes room for one more.
     """
-    established = [attempt.boot_id != "" for attempt in run.attempts]
+    established = [attempt.outcome is AttemptOutcome.SERVED for attempt in run.attempts]
     if not established or established[-1]:
         return False
     first = established.index(False)

@@ -129,6 +129,84 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.UNREACHABLE,
     ),
     Failure(
+        "identity.other_protocol",
+        "a service of another protocol responds",
+        "The service that responds does not speak the protocol that the target demands.",
+        Location.SERVER,
+        (
+            "another service uses this name or port",
+            "the target names the wrong port or protocol",
+            "a proxy or login page in between responds instead of the service",
+        ),
+        (
+            "check which service the name and port belong to",
+            "compare the protocol in the target (HOST:PORT/PROTOCOL) with the service's",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "identity.not_ready",
+        "the service responds that it is not ready",
+        "The service, or a gateway in front of it, responds that it cannot serve now.",
+        Location.SERVER,
+        (
+            "it is starting, loading its data, or in maintenance",
+            "a gateway responds (HTTP 502, 503 or 504), and the service behind it is down",
+            "something that the service depends on is down",
+        ),
+        (
+            "wait until it is ready: netduet check --wait 60s TARGET",
+            "look at the service's log, and at the log of the gateway in front of it",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "identity.denied",
+        "the service does not serve this client",
+        "The service responds that it accepts no clients from this address, whoever they are.",
+        Location.SERVER,
+        (
+            "its configuration allows certain addresses only",
+            "source NAT or a proxy in between changed this client's address",
+            "it has blocked this address after earlier errors",
+        ),
+        (
+            "look up the service's message in its documentation",
+            "compare the address that the service sees with those that it allows",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "identity.certificate_expired",
+        "the certificate is not valid now",
+        "The TLS certificate of the server has expired, or is not valid yet.",
+        Location.SERVER,
+        (
+            "it was not renewed, or the server was not reloaded after the renewal",
+            "the clock of this host is wrong",
+        ),
+        (
+            "renew the certificate and reload the server",
+            "compare this host's clock: date -u",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "identity.certificate_name",
+        "the certificate is for another name",
+        "The TLS certificate is trusted, but it is not valid for the name of the target.",
+        Location.SERVER,
+        (
+            "the target uses a name that the certificate does not list",
+            "another server or virtual host responds",
+        ),
+        (
+            "use one of the certificate's names as the target",
+            "issue a certificate that lists this name (subjectAltName)",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
         "identity.mangled",
         "the first bytes are altered in transit",
         "The protocol's signature did not arrive as sent: text conversion changed it, "

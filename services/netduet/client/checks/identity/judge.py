@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.judge_service import (
+    MAX_BYTES_SHOWN,
+    describe_service,
+    service_findings,
+    service_remarks,
+)
+from netduet.client.checks.identity.recognition import is_echo
+from netduet.client.checks.identity.results import (
+    ANY_NETDUET,
+    Expectation,
+    IdentityAnswer,
+    IdentityResult,
+)
 from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
 from netduet.wire.errors import Code
-from netduet.wire.frames import MAGIC, Kind
+from netduet.wire.frames import MAGIC
 from netduet.wire.untrusted import escape, log_safe, recognise
-
-MAX_BYTES_SHOWN: Final = 80
-"""Bytes of another program's answer that are shown."""
 
 MAX_ANSWERS_SHOWN: Final = 3
 """Servers that are named; all are counted."""
@@ -37,28 +46,48 @@ _BY_CODE: Final = {
 
 def judge(identity: IdentityResult) -> Judgement:
     """Judge which program and service answered at each address."""
-    findings = []
+    findings: list[Finding] = []
+    remarks: list[str] = []
     for answer in identity.answers:
-        finding = _judge_answer(answer, identity.expected)
-        if finding is not None:
-            findings.append(finding)
-    known = identity.known
+        if _is_judged_as_service(answer, identity.expected):
+            findings += service_findings(answer, identity.expected)
+            remarks += service_remarks(answer)
+        else:
+            finding = _judge_answer(answer, identity.expected)
+            findings += [] if finding is None else [finding]
+    known, usable = identity.known, identity.usable
     summary = (
-        "; ".join(_describe_answer(answer) for answer in known[:MAX_ANSWERS_SHOWN])
-        or "no response from a netduet server"
+        "; ".join(_describe_answer(answer) for answer in usable[:MAX_ANSWERS_SHOWN])
+        or "no response from the expected server"
     )
     instances = {
         answer.handshake.welcome.boot_id
         for answer in known
         if answer.handshake.welcome is not None
     }
+    services = {_service_title(answer) for answer in usable if not answer.is_netduet}
     figures: Figures = {
         "asked": len(identity.answers),
-        "answered": len(known),
+        "answered": len(usable),
         "instances": len(instances),
         **_instance_figures(known[:MAX_ANSWERS_SHOWN]),
     }
-    return Judgement(summary, tuple(findings), (), figures, blocks=not known)
+    if services:
+        figures["service"] = ", ".join(sorted(services))
+    return Judgement(
+        summary, tuple(findings), tuple(remarks), figures, blocks=not usable
+    )
+
+
+def _is_judged_as_service(answer: IdentityAnswer, expected: Expectation) -> bool:
+    if expected.protocol is not None and answer.is_netduet:
+        return True
+    return answer.is_service and not expected.service
+
+
+def _service_title(answer: IdentityAnswer) -> str:
+    """Return the protocol of a service other than netduet-server, "" if unknown."""
+    return "" if answer.protocol is None else answer.protocol.title
 
 
 def _instance_figures(answers: Sequence[IdentityAnswer]) -> Figures:
@@ -78,7 +107,7 @@ def _instance_figures(answers: Sequence[IdentityAnswer]) -> Figures:
 def _describe_answer(answer: IdentityAnswer) -> str:
     welcome = answer.handshake.welcome
     if welcome is None:
-        return f"{answer.address}: no response from a netduet server"
+        return describe_service(answer)
     return (
         f'netduet-server, service "{escape(welcome.service)}", '
         f"instance {instance_of(welcome)}, "
@@ -86,7 +115,7 @@ def _describe_answer(answer: IdentityAnswer) -> str:
     )
 
 
-def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
+def _judge_answer(answer: IdentityAnswer, expected: Expectation) -> Finding | None:
     handshake = answer.handshake
     if not handshake.accepted:
         return _judge_refused(answer)
@@ -94,7 +123,7 @@ def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
         seen = f"{answer.address}: both ends of the connection are the same socket"
         return Finding("identity.self", seen)
     if handshake.welcome is not None:
-        return _judge_service(answer, expected)
+        return _judge_service(answer, expected.service)
     if handshake.foreign:
         return _judge_foreign(answer)
     if handshake.refused is not None or handshake.broken is not None:
@@ -113,8 +142,8 @@ def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
         return Finding("identity.reset", seen, _sent(handshake))
     if handshake.cause is Cause.TIMEOUT:
         seen = (
-            f"{answer.address} accepted the connection but did not respond within "
-            f"{handshake.seconds:.1f} s"
+            f"{answer.address} accepted the connection but did not respond "
+            f"{_greeting(answer)}within {handshake.seconds:.1f} s"
         )
         if handshake.acked == 0:
             seen = (
@@ -138,6 +167,11 @@ def _judge_answer(answer: IdentityAnswer, expected: str) -> Finding | None:
     return Finding("path.broken", seen, ((Side.CLIENT, handshake.detail),))
 
 
+def _greeting(answer: IdentityAnswer) -> str:
+    """Return what it did not respond to, "" if that is netduet's own request."""
+    return "" if answer.usual is None else f"to {answer.usual.title} "
+
+
 def _judge_refused(answer: IdentityAnswer) -> Finding:
     """Judge a connection that was not accepted, though an earlier one was."""
     handshake = answer.handshake
@@ -154,7 +188,7 @@ def _judge_refused(answer: IdentityAnswer) -> Finding:
 
 def _judge_service(answer: IdentityAnswer, expected: str) -> Finding | None:
     welcome = answer.handshake.welcome
-    if welcome is None or not expected or welcome.service == expected:
+    if welcome is None or expected in {"", ANY_NETDUET, welcome.service}:
         return None
     seen = (
         f"{answer.address} is a netduet server for the service "
@@ -193,8 +227,7 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
         raise AssertionError
     known = {known.value: name for known, name in _BY_CODE.items()}
     failure = known.get(code, "identity.protocol")
-    echoed = broken is not None and broken.facts.get("kind") == Kind.OPEN
-    if echoed and code == Code.OUT_OF_ORDER:
+    if is_echo(answer.handshake):
         seen = f"{answer.address} sends our own request back: it is an echo service"
         text = "the first bytes received are those that this end sent"
         return Finding("identity.not_netduet", seen, ((side, text),))

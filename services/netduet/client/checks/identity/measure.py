@@ -1,27 +1,46 @@
-"""Opens a framed connection to each address that accepts."""
+"""Finds out what answers at each address that accepts."""
 
 from __future__ import annotations
 
 import asyncio
 
+from netduet.client import protocols
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.identity.recognition import Recogniser
+from netduet.client.checks.identity.results import (
+    Expectation,
+    IdentityResult,
+)
 from netduet.client.checks.reach import ReachResult
-from netduet.client.net.dial import Address
-from netduet.client.net.framed_connection import open_connection
+from netduet.client.results.target import TCP_ALONE
 
 
 async def measure(context: CheckContext) -> IdentityResult:
-    """Open a framed connection to each address that accepts, concurrently."""
-    connect_result = context.earlier(ReachResult).accepted
-    answers = await asyncio.gather(
-        *(_open(context, attempt.address) for attempt in connect_result)
+    """Ask each address that accepts; all further ones after the first concurrently.
+
+    They are greeted first in the protocol of the first one.
+    """
+    identify = recogniser(context).identify
+    addresses = [each.address for each in context.earlier(ReachResult).accepted]
+    answers = list(await asyncio.gather(*map(identify, addresses[:1])))
+    likely = [each.protocol for each in answers if each.protocol is not None]
+    answers += await asyncio.gather(
+        *(identify(address, likely) for address in addresses[1:])
     )
-    return IdentityResult(tuple(answers), context.expect_service)
+    return IdentityResult(tuple(answers), expectation(context))
 
 
-async def _open(context: CheckContext, address: Address) -> IdentityAnswer:
-    async with open_connection(address, context.timeouts) as (handshake, connection):
-        if connection is not None:
-            await connection.end(min(1.0, context.timeouts.answer))
-    return IdentityAnswer(address, handshake)
+def recogniser(context: CheckContext) -> Recogniser:
+    """Return what recognises the servers of the context's target."""
+    host = context.server_name or context.target.host
+    return Recogniser(host, context.timeouts, expectation(context))
+
+
+def expectation(context: CheckContext) -> Expectation:
+    """Return what the target and the settings demand."""
+    name = context.target.protocol or context.expect_protocol
+    return Expectation(
+        "" if name else context.expect_service,
+        protocols.find_protocol(name) if name else None,
+        name == TCP_ALONE,
+    )

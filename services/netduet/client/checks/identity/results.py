@@ -3,17 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from netduet.client.net.dial import Address
+from netduet.client.net.dialer import Dialer, FramedDialer, ServiceDialer
 from netduet.client.net.handshake import Handshake
+from netduet.client.protocols.base import Protocol
+
+ANY_NETDUET: Final = "*"
+"""Expected service: a netduet server of any name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What must answer: a netduet server, a protocol, or anything.
+
+    ``service`` is the name of a netduet server's service, ``ANY_NETDUET``, or "" if
+    none is demanded; ``protocol`` is the demanded protocol, None for any. ``tcp_alone``:
+    an accepted connection is enough.
+    """
+
+    service: str = ""
+    protocol: Protocol | None = None
+    tcp_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityAnswer:
-    """The handshake with one address."""
+    """What answered at one address.
+
+    ``protocol`` is that of a recognised service. ``usual`` is the protocol whose
+    services usually listen on this port, if the service did not answer to it.
+    ``waits``: it accepts connections, keeps them open, and sends nothing that netduet
+    knows. ``tried`` are the titles of the protocols that it was greeted in. ``host`` is
+    the target as the user named it.
+    """
 
     address: Address
     handshake: Handshake
+    protocol: Protocol | None = None
+    usual: Protocol | None = None
+    waits: bool = False
+    tried: tuple[str, ...] = ()
+    host: str = ""
+
+    @property
+    def is_netduet(self) -> bool:
+        """Whether a netduet server answered."""
+        return self.handshake.welcome is not None
+
+    @property
+    def is_service(self) -> bool:
+        """Whether a service other than netduet-server can be talked to there."""
+        return not self.is_netduet and (self.protocol is not None or self.waits)
+
+    @property
+    def dialer(self) -> Dialer:
+        """How further connections to it are made."""
+        if self.is_netduet:
+            return FramedDialer(self.address)
+        return ServiceDialer(self.address, self.protocol, self.host)
 
     @property
     def features(self) -> frozenset[str]:
@@ -30,14 +79,26 @@ class IdentityAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:
-    """The answers, and the expected service ("" for any)."""
+    """The answers, and what was expected."""
 
     answers: tuple[IdentityAnswer, ...]
-    expected: str
+    expected: Expectation
 
     @property
     def known(self) -> tuple[IdentityAnswer, ...]:
         """The answers of netduet servers."""
-        return tuple(
-            answer for answer in self.answers if answer.handshake.welcome is not None
-        )
+        return tuple(answer for answer in self.answers if answer.is_netduet)
+
+    @property
+    def usable(self) -> tuple[IdentityAnswer, ...]:
+        """The answers of netduet servers and, unless one is demanded, other services.
+
+        A service of another protocol than the demanded one is not used.
+        """
+        return tuple(answer for answer in self.answers if self._is_usable(answer))
+
+    def _is_usable(self, answer: IdentityAnswer) -> bool:
+        demanded = self.expected.protocol
+        if demanded is not None:
+            return answer.is_service and answer.protocol == demanded
+        return answer.is_netduet or (answer.is_service and not self.expected.service)

@@ -9,7 +9,7 @@ from netduet.client.checks.idle import judge, measure
 from netduet.client.checks.idle.failures import FAILURES
 
 CHECK: Final = AddressCheck(
-    measure.measure, judge.judge, requires=frozenset({"hold"})
+    measure.measure, judge.judge, requires=frozenset({"hold"}), any_service=True
 ).as_check(
     "idle",
     "Do idle connections stay alive?",

@@ -16,6 +16,7 @@ from netduet.client.checks.idle.results import (
     HoldOutcome,
     IdleResult,
 )
+from netduet.client.checks.idle.service_hold import ServiceHolds, judge_service
 from netduet.client.net.dial import Address
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
@@ -41,8 +42,10 @@ _EARLY_SHARE: Final = 0.9
 """Share of a rung before which an end was not caused by the wake-up."""
 
 
-def judge(result: IdleResult, _: CheckOptions) -> Judgement:
+def judge(result: IdleResult | ServiceHolds, _: CheckOptions) -> Judgement:
     """Find the idle time from which connections die, how, and whose timer it may be."""
+    if isinstance(result, ServiceHolds):
+        return judge_service(result)
     remarks = _untried_remarks(result)
     if not result.held:
         text = "not part of profile quick; use --profile full"

@@ -23,6 +23,7 @@ from netduet.client.checks.idle.results import (
     HoldPlan,
     IdleResult,
 )
+from netduet.client.checks.idle.service_hold import ServiceHolds, hold_all
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import server_view
@@ -48,9 +49,13 @@ _KEEPALIVE_PROBES: Final = 4
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
-async def measure(context: CheckContext, answer: IdentityAnswer) -> IdleResult:
+async def measure(
+    context: CheckContext, answer: IdentityAnswer
+) -> IdleResult | ServiceHolds:
     """Hold all connections concurrently; this takes as long as the longest rung."""
     rungs = sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
+    if answer.is_service:
+        return await hold_all(answer, context.timeouts, rungs)
     limit = answer.hold_limit
     held_rungs = [
         rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit

@@ -12,6 +12,7 @@ CHECK: Final = AddressCheck(
     measure.measure,
     judge.judge,
     requires=frozenset({"sink", "source"}),
+    any_service=True,
     finish=judge.finish,
 ).as_check(
     "size",

@@ -27,7 +27,13 @@ from netduet.client.checks.size.results import (
 )
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction, Location, Side
-from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
+from netduet.client.results.verdict import (
+    NEEDS_SERVER,
+    Evidence,
+    Figures,
+    Finding,
+    Judgement,
+)
 from netduet.wire.errors import Code
 from netduet.wire.frames import HEADER_SIZE
 from netduet.wire.messages import LedgerEntry, TcpInfo
@@ -41,6 +47,8 @@ _REFUSED: Final[dict[str, str]] = {
 
 def judge(result: SizeResult, _: CheckOptions) -> Judgement:
     """Distinguish black holes, other stalls, changed bytes, early ends and loss."""
+    if result.needs_server:
+        return Judgement("", skipped=NEEDS_SERVER, needs_server=True)
     findings: list[Finding] = []
     remarks: list[str] = []
     figures: Figures = {}
@@ -57,6 +65,9 @@ def judge(result: SizeResult, _: CheckOptions) -> Judgement:
 
 def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
     """Summarize all addresses; report a fault that several of them share once."""
+    results = [result for result in results if not result.needs_server]
+    if not results:
+        return merged
     return replace(
         merged, summary=_summary(results), findings=_merge_same_kind(merged.findings)
     )
@@ -333,7 +344,10 @@ def _summary(results: Sequence[SizeResult]) -> str:
 
 
 def _describe_result(result: SizeResult) -> str:
-    up, down = (_describe_direction(trials) for _, trials in result.directions)
+    up = _describe_direction(result.up)
+    if not result.down:
+        return f"to the service: {up}"
+    down = _describe_direction(result.down)
     if up == down:
         return f"{up} in both directions"
     return f"to the server: {up}; from the server: {down}"

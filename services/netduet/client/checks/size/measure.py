@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
+from netduet.client.checks.size import service_trial
 from netduet.client.checks.size.black_hole import cannot_leave
 from netduet.client.checks.size.results import (
     SizeResult,
@@ -22,11 +23,17 @@ from netduet.client.checks.size.results import (
     TrialOutcome,
     TrialPlan,
 )
+from netduet.client.checks.size.service_trial import (
+    has_long_question,
+    run_service_trial,
+)
 from netduet.client.checks.size.trial import run_trial
 from netduet.client.results.location import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from netduet.client.net.timeouts import Timeouts
 
     TrialFunction = Callable[[TrialPlan], Awaitable[SizeTrial]]
 
@@ -46,7 +53,9 @@ _MAX_SEARCH_ROUNDS: Final = 5
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
-    """Try sizes to and from a netduet server concurrently."""
+    """Try sizes to and from a netduet server concurrently; only to other services."""
+    if answer.is_service:
+        return await _measure_service(answer, context.timeouts)
     try_plan = partial(run_trial, answer.address, context.timeouts)
     up, down = await asyncio.gather(
         *(search(try_plan, direction) for direction in Direction)
@@ -54,8 +63,18 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
     return SizeResult(answer.address, up, down)
 
 
+async def _measure_service(answer: IdentityAnswer, timeouts: Timeouts) -> SizeResult:
+    if not await has_long_question(answer, timeouts):
+        return SizeResult(answer.address, (), (), needs_server=True)
+    try_plan = partial(run_service_trial, answer, timeouts)
+    up = await search(try_plan, Direction.UP, service_trial.LARGER_BYTES)
+    return SizeResult(answer.address, up, ())
+
+
 async def search(
-    try_plan: TrialFunction, direction: Direction
+    try_plan: TrialFunction,
+    direction: Direction,
+    larger_sizes: Sequence[int] = LARGER_BYTES,
 ) -> tuple[SizeTrial, ...]:
     """Return the trials that determine what passes in one direction."""
     full = TrialPlan(direction)
@@ -66,9 +85,9 @@ async def search(
     if first.outcome is TrialOutcome.UNOPENED:
         return tuple(trials)
     if first.delivered:
-        larger = [TrialPlan(direction, size) for size in LARGER_BYTES]
+        larger = [TrialPlan(direction, size) for size in larger_sizes]
         return (*trials, *await _try_with_repeats(try_plan, larger))
-    trials += await _search_below(try_plan, direction, first)
+    trials += await _search_below(try_plan, direction, first, larger_sizes)
     if _first_was_chance(trials):
         # Only the first one was lost, so other failures are also repeated.
         failed = [
@@ -98,11 +117,14 @@ def _first_was_chance(trials: list[SizeTrial]) -> bool:
 
 
 async def _search_below(
-    try_plan: TrialFunction, direction: Direction, first: SizeTrial
+    try_plan: TrialFunction,
+    direction: Direction,
+    first: SizeTrial,
+    larger_sizes: Sequence[int],
 ) -> list[SizeTrial]:
     """Try full packets again, larger sizes, and smaller packets."""
     plans = [TrialPlan(direction)] * _FULL_PACKET_REPEATS
-    plans += [TrialPlan(direction, larger, brief=True) for larger in LARGER_BYTES]
+    plans += [TrialPlan(direction, larger, brief=True) for larger in larger_sizes]
     low, high = MIN_SEARCH_BYTES, first.size
     sizes = [MIN_SEARCH_BYTES, *_evenly_between(low, high, _CONCURRENT_SIZES - 1)]
     trials: list[SizeTrial] = []

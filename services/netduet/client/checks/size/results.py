@@ -98,13 +98,18 @@ class SizeTrial:
 
 @dataclass(frozen=True, slots=True)
 class SizeResult:
-    """The trials to and from one address."""
+    """The trials to and from one address; none from a service other than netduet-server.
+
+    ``needs_server``: its protocol has no question that can be made long.
+    """
 
     address: Address
     up: tuple[SizeTrial, ...]
     down: tuple[SizeTrial, ...]
+    needs_server: bool = False
 
     @property
     def directions(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:
-        """Both directions with their trials."""
-        return (Direction.UP, self.up), (Direction.DOWN, self.down)
+        """The directions that were tried, with their trials."""
+        both = (Direction.UP, self.up), (Direction.DOWN, self.down)
+        return tuple((direction, trials) for direction, trials in both if trials)

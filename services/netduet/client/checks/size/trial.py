@@ -59,7 +59,7 @@ _FRAME_TIMEOUT_SHARE: Final = 0.8
 _EMPTY_ANSWER_BYTES: Final = HEADER_SIZE
 """Bytes of the empty answer before the requested one."""
 
-_DEFAULT_MSS_BYTES: Final = 1448
+DEFAULT_MSS_BYTES: Final = 1448
 """Payload of a full packet if the kernel does not report it."""
 
 
@@ -167,7 +167,7 @@ class _TrialRunner:
 
     def _choose_size(self, before: TcpInfo | None) -> int:
         known = before or self._local_view
-        full_packet_bytes = _DEFAULT_MSS_BYTES if known is None else known.snd_mss
+        full_packet_bytes = DEFAULT_MSS_BYTES if known is None else known.snd_mss
         size = self._plan.size or full_packet_bytes
         if self._plan.one_packet:
             size = min(size, full_packet_bytes)

@@ -71,8 +71,11 @@ def _unconnected(observations: Observations, max_outage: float) -> Iterator[Find
     enough = connections.started >= max(1.0, MIN_SENT_SHARE * attempted)
     if enough and connections.longest_void <= max_outage:
         return
+    prefix = (
+        "" if observations.datagrams.of_service else "UDP does not get through, and "
+    )
     text = (
-        f"{observations.address}: UDP does not get through, and {connections.void} of {attempted} new "
+        f"{observations.address}: {prefix}{connections.void} of {attempted} new "
         "connections failed because of this client itself"
     )
     reason = "it was suspended or starved of CPU, or had no file descriptor, port or memory for them"

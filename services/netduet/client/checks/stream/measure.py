@@ -38,6 +38,15 @@ FEATURE: Final = "stream"
 MAX_EVENTS: Final = 1000
 """Maximum events kept per address."""
 
+_SERVICE_PERIOD_SECONDS: Final = 0.2
+"""Minimum seconds between two connections to a service, and between two questions."""
+
+_CONNECTION_SHARE: Final = 0.25
+"""Share of the connections in a row that a protocol allows; ``churn`` makes the others."""
+
+_BURST_SECONDS: Final = 60.0
+"""Seconds after which a service has forgotten earlier connections."""
+
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
 
@@ -71,7 +80,9 @@ async def watch(
     context: CheckContext, answer: IdentityAnswer, plan: StreamPlan
 ) -> Observations:
     """Watch one address."""
-    address, timeouts = answer.address, context.timeouts
+    dialer, timeouts = answer.dialer, context.timeouts
+    if answer.is_service:
+        plan = _gentle_plan(plan, answer)
     events: list[ProbeEvent] = []
     start = time.monotonic()
 
@@ -84,24 +95,24 @@ async def watch(
             MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.handshake.seconds
         )
         connect_probe = ConnectProbe(
-            address,
+            dialer,
             timeouts,
             plan.connect,
             stalls,
             on_event,
             max_seconds=min(max_connect_seconds, _MAX_CONNECT_SECONDS),
         )
-        keepalive_probe = KeepaliveProbe(address, timeouts, plan.echo, stalls, on_event)
+        keepalive_probe = KeepaliveProbe(dialer, timeouts, plan.echo, stalls, on_event)
         datagrams, _, _ = await asyncio.gather(
             _stream_in_thread(answer, plan, on_event)
             if FEATURE in answer.features
-            else _unsupported(),
+            else _unsupported(answer),
             connect_probe.run(plan.seconds),
             keepalive_probe.run(plan.seconds),
         )
     connect_tracker, detector = connect_probe.tracker, keepalive_probe.detector
     return Observations(
-        address,
+        answer.address,
         start,
         time.monotonic(),
         datagrams,
@@ -127,8 +138,22 @@ async def watch(
     )
 
 
-async def _unsupported() -> DatagramObservations:
-    return DatagramObservations(supported=False, answered=False)
+def _gentle_plan(plan: StreamPlan, answer: IdentityAnswer) -> StreamPlan:
+    """Return a plan that a service does not take for an attack."""
+    protocol = answer.protocol
+    connect = max(plan.connect, _SERVICE_PERIOD_SECONDS)
+    if protocol is not None:
+        most = max(1.0, protocol.max_connections * _CONNECTION_SHARE)
+        burst = min(plan.seconds, _BURST_SECONDS) / most
+        connect = max(connect, burst)
+    echo = max(plan.echo, _SERVICE_PERIOD_SECONDS)
+    return replace(plan, connect=connect, echo=echo)
+
+
+async def _unsupported(answer: IdentityAnswer) -> DatagramObservations:
+    return DatagramObservations(
+        supported=False, answered=False, of_service=answer.is_service
+    )
 
 
 async def _stream_in_thread(

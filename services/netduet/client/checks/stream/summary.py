@@ -29,6 +29,9 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
         text += f"{in_all} {describe.seconds(longest)}"
     elif datagrams.passed:
         text += "no outages"
+    elif datagrams.of_service:
+        period = observations.new_connections.period
+        text += f"no outages longer than {period:g} s"
     else:
         text += "no outages, as far as connections show"
     worked = connections.started - connections.failed
@@ -73,7 +76,7 @@ def losses(observations: Observations) -> Iterator[str]:
 
 def _silence(observations: Observations) -> Iterator[str]:
     datagrams = observations.datagrams
-    if datagrams.passed:
+    if datagrams.passed or datagrams.of_service:
         return
     if not datagrams.supported:
         reason = "the server's version does not support UDP streams"

@@ -1,0 +1,132 @@
+"""How a probe connects: to a netduet server, or to any other service.
+
+Both kinds of connections can be asked a harmless question again and again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from netduet.client.net.framed_connection import (
+    FramedConnection,
+    open_connection,
+    start_framed_connection,
+)
+from netduet.client.net.service_connection import (
+    ServiceConnection,
+    open_service,
+    start_service_connection,
+)
+
+if TYPE_CHECKING:
+    import socket
+    from contextlib import AbstractAsyncContextManager
+
+    from netduet.client.net.dial import Address
+    from netduet.client.net.handshake import ConnectionEnd, Handshake
+    from netduet.client.net.timeouts import Timeouts
+    from netduet.client.protocols import base
+    from netduet.wire.messages import TcpInfo
+
+
+class ProbeConnection(Protocol):
+    """What a probe needs of an open connection."""
+
+    @property
+    def ending(self) -> ConnectionEnd | None:
+        """How it ended, None while it is open."""
+
+    def ask(self) -> bool:
+        """Send a harmless question; return whether there is one."""
+
+    async def answers(self, timeout: float) -> int | None:
+        """Return the number of answers that arrive next; None if none does in time."""
+
+    def info(self) -> TcpInfo | None:
+        """Return this kernel's view of it."""
+
+    def local(self) -> tuple[str, int]:
+        """Return our own address and port."""
+
+    async def end(self, timeout: float) -> bool:
+        """End it in an orderly way; return whether the other end did so as well."""
+
+
+class Dialer(Protocol):
+    """Opens connections to one address."""
+
+    @property
+    def address(self) -> Address:
+        """The address."""
+
+    @property
+    def server_may_close(self) -> bool:
+        """Whether the other end may close connections whenever it likes."""
+
+    async def start(self, sock: socket.socket) -> FramedConnection | ServiceConnection:
+        """Return a connection that owns this connected socket, and is to be opened.
+
+        Raises:
+            OSError: the connection is already closed.
+        """
+
+    def open(
+        self, timeouts: Timeouts
+    ) -> AbstractAsyncContextManager[tuple[Handshake, ProbeConnection | None]]:
+        """Connect and open; close at the end. Never raises by itself.
+
+        Yields the result, and the connection if the expected kind of server answered.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FramedDialer:
+    """Opens framed connections to a netduet server."""
+
+    address: Address
+
+    @property
+    def server_may_close(self) -> bool:
+        """False: a netduet server keeps connections in use open."""
+        return False
+
+    async def start(self, sock: socket.socket) -> FramedConnection:
+        """Return a connection that is to be opened; see ``Dialer``."""
+        return await start_framed_connection(sock)
+
+    def open(
+        self, timeouts: Timeouts
+    ) -> AbstractAsyncContextManager[tuple[Handshake, ProbeConnection | None]]:
+        """Connect and open; see ``Dialer``."""
+        return open_connection(self.address, timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDialer:
+    """Opens connections to a service of a protocol.
+
+    ``protocol`` None: the service is not known, and a connection that stays open is
+    enough. ``host`` is the target as the user named it.
+    """
+
+    address: Address
+    protocol: base.Protocol | None
+    host: str
+
+    @property
+    def server_may_close(self) -> bool:
+        """True: services end connections after a time, or a number of requests."""
+        return True
+
+    async def start(self, sock: socket.socket) -> ServiceConnection:
+        """Return a connection that is to be opened; see ``Dialer``."""
+        protocol = self.protocol
+        conversation = None if protocol is None else protocol.converse(self.host)
+        return await start_service_connection(sock, conversation)
+
+    def open(
+        self, timeouts: Timeouts
+    ) -> AbstractAsyncContextManager[tuple[Handshake, ProbeConnection | None]]:
+        """Connect and greet; see ``Dialer``."""
+        return open_service(self.address, timeouts, self.protocol, self.host)

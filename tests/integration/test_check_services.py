@@ -1,0 +1,218 @@
+"""``netduet check`` of services that are not netduet: what answers decides."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import ServeCommand
+from tests.integration.foreign_servers import echo_bytes
+from tests.integration.servers import NetduetCommand, unwrapped
+from tests.integration.services import (
+    Behaviour,
+    answer_with,
+    close_at_once,
+    reset_at_once,
+    send_first,
+    serve_http,
+    serve_smtp,
+    service,
+    wait_for_client,
+)
+
+SOON = "--answer-timeout=1s"
+
+FROM_HERE = {"name", "reach", "identity", "path"}
+"""Checks that every service gets."""
+
+
+def target_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the only target of a JSON report."""
+    [target] = json.loads(done.stdout)["targets"]
+    assert isinstance(target, dict)
+    return target
+
+
+def outcomes(target: dict[str, Any]) -> dict[str, str]:
+    """Return the outcome of each check."""
+    return {check["name"]: check["outcome"] for check in target["checks"]}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "answers_as"),
+    [
+        (serve_http(), "HTTP"),
+        (send_first(b"SSH-2.0-test_1\r\n"), "SSH"),
+        (answer_with(b"Hello, client!"), "plain greeting"),
+        (serve_smtp, "SMTP"),
+    ],
+)
+def test_healthy_service_passes_as_its_protocol(
+    netduet: NetduetCommand, behaviour: Behaviour, answers_as: str
+) -> None:
+    """The verdict names the protocol, and what was not tested is one line."""
+    with service(behaviour) as found:
+        done = netduet.run("check", SOON, found.target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = unwrapped(done)
+    assert f"{found.target} accepts connections and answers as {answers_as}" in text
+    assert "checks from this end)" in text
+    assert "checks need netduet-server beside the service: `netduet between" in text
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "shown"),
+    [
+        (wait_for_client, "what it serves was not tested"),
+        (send_first(b"\x01\x02news\x1b[31m"), r'first bytes: "\x01\x02news\x1b[31m"'),
+        (echo_bytes, "a protocol that netduet does not know"),
+    ],
+)
+def test_unknown_service_passes_and_says_what_was_not_tested(
+    netduet: NetduetCommand, behaviour: Behaviour, shown: str
+) -> None:
+    """An accepted connection that stays open is all that is claimed."""
+    with service(behaviour) as found:
+        done = netduet.run("check", SOON, found.target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = unwrapped(done)
+    assert shown in text
+    assert f"PASS: {found.target} accepts connections; what it serves was not" in text
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure"),
+    [
+        (close_at_once, "identity.closed"),
+        (reset_at_once, "identity.reset"),
+        pytest.param(
+            serve_http("503 Service Unavailable"), "identity.not_ready", id="503"
+        ),
+        pytest.param(serve_http("502 Bad Gateway"), "identity.not_ready", id="502"),
+    ],
+)
+def test_service_that_does_not_serve_fails(
+    netduet: NetduetCommand, behaviour: Behaviour, failure: str
+) -> None:
+    """An accepted connection alone is not enough when it is ended at once."""
+    with service(behaviour) as found:
+        done = netduet.run("check", SOON, "--json", "--checks=path", found.target)
+    assert done.returncode == 1
+    assert target_of(done)["root"]["class"] == failure
+
+
+def test_silence_on_a_well_known_port_is_a_frozen_service(
+    netduet: NetduetCommand,
+) -> None:
+    """A service that usually speaks there and says nothing is not taken for healthy."""
+    with service(wait_for_client, "127.0.0.2", 6379) as found:
+        done = netduet.run("check", SOON, found.target)
+        anything = netduet.run("check", SOON, "--checks=path", f"{found.target}/tcp")
+    assert done.returncode == 1
+    assert "did not respond to Redis within" in unwrapped(done)
+    assert anything.returncode == 0, anything.stdout
+
+
+def test_silence_on_the_own_port_is_a_frozen_server(netduet: NetduetCommand) -> None:
+    """On 12345, nothing else than an answer shows that the server is not frozen."""
+    with service(wait_for_client, "127.0.0.2", 12345) as found:
+        done = netduet.run("check", SOON, "--json", found.target)
+    assert target_of(done)["root"]["class"] == "identity.silent"
+
+
+def test_other_protocol_on_a_well_known_port_is_noted(netduet: NetduetCommand) -> None:
+    """Nothing was demanded, so it passes, with a note."""
+    with service(serve_http(), "127.0.0.3", 6379) as found:
+        done = netduet.run("check", SOON, "--checks=path", found.target)
+    assert done.returncode == 0, done.stdout
+    assert "speaks HTTP, although Redis usually listens on port 6379" in unwrapped(done)
+
+
+@pytest.mark.parametrize("flags", [("--expect-protocol", "redis"), ()])
+def test_demanded_protocol_must_answer(
+    netduet: NetduetCommand, flags: tuple[str, ...]
+) -> None:
+    """A flag or the target demands it; what answers instead is named."""
+    with service(serve_http()) as found:
+        target = found.target if flags else f"{found.target}/redis"
+        done = netduet.run("check", SOON, "--json", *flags, target)
+        right = netduet.run("check", SOON, "--checks=path", f"http://{found.target}/x")
+    root = target_of(done)["root"]
+    assert (done.returncode, root["class"]) == (1, "identity.other_protocol")
+    assert root["seen"] == f"{found.target} speaks HTTP, not Redis"
+    assert right.returncode == 0, right.stdout
+
+
+def test_demanded_protocol_is_not_a_netduet_server(
+    netduet: NetduetCommand, serve_command: ServeCommand
+) -> None:
+    """A netduet server in the place of a database is not the database."""
+    target = f"127.0.0.1:{serve_command().port}/postgres"
+    done = netduet.run("check", SOON, "--json", target)
+    assert target_of(done)["root"]["class"] == "identity.other_protocol"
+
+
+def test_netduet_server_is_recognised_without_a_demand(
+    netduet: NetduetCommand, serve_command: ServeCommand
+) -> None:
+    """It gets all checks, on whatever port it listens."""
+    target = f"127.0.0.1:{serve_command().port}"
+    done = netduet.run("check", "--json", "--checks=udp", target)
+    assert outcomes(target_of(done))["udp"] == "PASS"
+
+
+def test_requested_check_that_cannot_run_is_no_pass(netduet: NetduetCommand) -> None:
+    """Words, JSON and exit status agree."""
+    with service(serve_http()) as found:
+        text = netduet.run("check", SOON, "--checks=udp", found.target)
+        done = netduet.run("check", SOON, "--json", "--checks=udp", found.target)
+    assert (text.returncode, done.returncode) == (3, 3)
+    assert "requested, but not run: udp" in unwrapped(text)
+    target = target_of(done)
+    assert (target["outcome"], target["requested"]) == ("SKIP", ["udp"])
+    [udp] = [check for check in target["checks"] if check["name"] == "udp"]
+    assert udp["needs_server"]
+
+
+def test_idle_connections_of_a_silent_service_are_kept_alive(
+    netduet: NetduetCommand,
+) -> None:
+    """The kernel's keep-alive asks, because the protocol has no question."""
+    with service(wait_for_client) as found:
+        flags = ("--checks=idle", "--idle-rungs=1s,2s")
+        done = netduet.run("check", SOON, "--json", *flags, found.target)
+    [idle] = [check for check in target_of(done)["checks"] if check["name"] == "idle"]
+    assert (idle["outcome"], idle["figures"]["longest_lived"]) == ("PASS", 2.0)
+
+
+def test_service_that_closes_idle_connections_is_noted(netduet: NetduetCommand) -> None:
+    """A service may do so; clients must know."""
+
+    def close_after_a_while(_: socket.socket) -> None:
+        threading.Event().wait(1.2)
+
+    with service(close_after_a_while) as found:
+        flags = ("--checks=idle", "--idle-rungs=3s")
+        done = netduet.run("check", SOON, *flags, f"{found.target}/tcp")
+    assert done.returncode == 0, done.stdout
+    assert "connections that are idle for 1 s are closed" in unwrapped(done)
+
+
+def test_service_that_closes_new_connections_for_a_while_is_reported(
+    netduet: NetduetCommand,
+) -> None:
+    """It is no packet loss, so it need not last long to be proven."""
+    with service(serve_http()) as found:
+        flags = ("--checks=stream", "--stream-time=5s", "--json")
+        process = netduet.start("check", *flags, found.target)
+        found.wait_for_connections(12)
+        found.pause(1.5)
+        done = netduet.finish(process)
+    root = target_of(done)["root"]
+    assert (done.returncode, root["class"]) == (1, "stream.new_connections")
+    assert "netduet server" not in root["seen"]
