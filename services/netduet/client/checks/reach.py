@@ -19,6 +19,8 @@ from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
 from netduet.client.net.dialer import ServiceDialer
 from netduet.client.net.timeouts import Timeouts
+from netduet.client.protocols import protocols_of_port
+from netduet.client.protocols.base import Protocol
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement
@@ -72,8 +74,8 @@ class ReachResult:
 async def measure(context: CheckContext) -> ReachResult:
     """Connect to all addresses concurrently, and close again; over UDP, ask them."""
     addresses = context.earlier(NameResult).resolution.addresses
-    protocol = context.demanded_protocol
-    if protocol is not None and protocol.datagrams:
+    protocol = context.demanded_protocol or _usual_protocol(context.target.port)
+    if protocol is not None and (protocol.datagrams or protocol.counts_silence):
         dialer = partial(ServiceDialer, protocol=protocol, host=context.target.host)
         attempts = [
             _ask(dialer(address), context.timeouts)
@@ -94,6 +96,11 @@ async def measure(context: CheckContext) -> ReachResult:
     )
 
 
+def _usual_protocol(port: int) -> Protocol | None:
+    """Return the protocol that usually listens there and must be greeted, if any."""
+    return next((each for each in protocols_of_port(port) if each.counts_silence), None)
+
+
 async def _try_address(address: Address, timeout: float) -> ConnectResult:
     connect_result = await connect(address, timeout)
     if connect_result.sock is not None:
@@ -102,17 +109,21 @@ async def _try_address(address: Address, timeout: float) -> ConnectResult:
 
 
 async def _ask(dialer: ServiceDialer, timeouts: Timeouts) -> ConnectResult:
-    async with dialer.open(timeouts) as (handshake, _):
-        return ConnectResult(
-            dialer.address,
-            None,
-            handshake.cause,
-            handshake.detail,
-            handshake.resent,
-            handshake.start,
-            handshake.end,
-            is_datagram=True,
-        )
+    is_datagram = dialer.protocol is not None and dialer.protocol.datagrams
+    async with dialer.open(timeouts) as (handshake, connection):
+        if connection is not None:
+            await connection.end(timeouts.answer)
+    is_refused = is_datagram or not handshake.accepted
+    return ConnectResult(
+        dialer.address,
+        None,
+        handshake.cause if is_refused else None,
+        handshake.detail,
+        handshake.resent if is_datagram else 0,
+        handshake.start,
+        handshake.end,
+        is_datagram=is_datagram,
+    )
 
 
 def judge(reach: ReachResult) -> Judgement:
