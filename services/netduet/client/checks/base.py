@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Requirements
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class CheckContext:
     ``identity.results``), ``expect_protocol`` the demanded protocol, "" for any.
     ``server_name`` is the name to use in greetings if the target is only its address.
     ``control`` is another target that was reached before, "" for none.
+    ``requirements`` are what the applications need, none for a target to be blocked.
     """
 
     target: Target
@@ -57,6 +59,7 @@ class CheckContext:
     control: str = ""
     expect_protocol: str = ""
     server_name: str = ""
+    requirements: Requirements = field(default_factory=Requirements)
 
     def earlier(self, kind: type[Measurement]) -> Measurement:
         """Return the measurement of a check that this one needs.
