@@ -41,7 +41,7 @@ class RedisConversation(LineConversation):
     def __init__(self, host: str) -> None:
         """Prepare; nothing is received yet."""
         super().__init__(host)
-        self._bulk_bytes = 0
+        self._bulk_bytes: int | None = None
 
     def start(self) -> bytes:
         """Return PING."""
@@ -54,19 +54,6 @@ class RedisConversation(LineConversation):
         text = b"n" * min(size, MAX_PING_BYTES)
         return self._question(b"*2\r\n$4\r\nPING\r\n$%d\r\n%s\r\n" % (len(text), text))
 
-    def _message_size(self, received: bytearray) -> int:
-        if self._bulk_bytes:
-            complete = len(received) >= self._bulk_bytes
-            return self._bulk_bytes if complete else 0
-        return super()._message_size(received)
-
-    def _read_message(self, message: bytes) -> bytes:
-        if self._bulk_bytes:
-            self._bulk_bytes = 0
-            self._count_answer()
-            return b""
-        return super()._read_message(message)
-
     def _check_beginning(self, beginning: bytes) -> None:
         require_prefix(beginning, b"+PONG", b"-")
 
@@ -75,8 +62,14 @@ class RedisConversation(LineConversation):
             self.recognition = recognise(line)
             if self.recognition is None:
                 raise ForeignDataError(line[:20])
+        elif self._bulk_bytes is not None:
+            # Our own argument, which has no end of a line in it.
+            if len(line) != self._bulk_bytes:
+                raise ForeignDataError(line[:20])
+            self._bulk_bytes = None
+            self._count_answer()
         elif re.fullmatch(rb"\$\d{1,5}", line):
-            self._bulk_bytes = int(line[1:]) + len(b"\r\n")
+            self._bulk_bytes = int(line[1:])
         elif line.startswith((b"+PONG", b"-")):
             self._count_answer()
         else:

@@ -64,6 +64,14 @@ def test_argument_of_ping_comes_back(size: int) -> None:
     assert conversation.answers == 1
 
 
+def test_argument_of_another_size_is_foreign() -> None:
+    """It is not the one that was sent."""
+    conversation = converse("redis", answers.REDIS)
+    conversation.ask(10)
+    conversation.receive(b"$10\r\nnnn\r\n")
+    assert conversation.is_foreign
+
+
 def test_question_without_a_password_is_answered_with_an_error() -> None:
     """That is an answer as good as any."""
     conversation = converse("redis", answers.REDIS_PASSWORD)

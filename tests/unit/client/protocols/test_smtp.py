@@ -88,3 +88,8 @@ def test_ftp_server_is_foreign() -> None:
 def test_other_beginnings(data: bytes) -> None:
     """Three digits may still become a greeting."""
     assert is_foreign("smtp", data) == (data != b"220")
+
+
+def test_greeting_without_an_end_is_foreign() -> None:
+    """What is kept of a reply has a limit."""
+    assert is_foreign("smtp", b"220-mail.example.org ESMTP\r\n" * 1000)
