@@ -17,6 +17,7 @@ from netduet.client.checks import CHECKS
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report.json_report import ReportDocument
 from netduet.client.results.failure import Severity
+from netduet.client.results.needs import PURPOSES, Need
 from netduet.client.settings import ClientSettings
 from netduet.runtime import logs
 from netduet.server.settings import ServerSettings
@@ -38,6 +39,15 @@ COMPOSE_DEFAULTS = {
 }
 """The pair's client checks the netduet server beside it, and logs results as JSON."""
 
+NEED_MEANINGS = {
+    Need.TCP: "connections that carry data whole",
+    Need.UDP: "datagrams",
+    Need.HALF_CLOSE: "an end that has closed its sending side still receives",
+    Need.RESET: "a reset arrives as a reset",
+    Need.IDLE: "a connection that was silent for `idle=TIME` is alive",
+    Need.RATE: "`rate=RATE` in each direction",
+}
+
 MEANINGS = {
     Severity.UNREACHABLE: "nothing works: no name, no connection, not the right server",
     Severity.DATA: "data is changed, or lost with the connection that carried it",
@@ -47,6 +57,43 @@ MEANINGS = {
     Severity.PERFORMANCE: "everything works, but slowly or unevenly",
     Severity.PROBE: "the client itself failed: little is known of the network",
 }
+
+NEEDS = """
+## What applications need
+
+Most applications need TCP connections that carry data whole; few need UDP, half-closes, resets that arrive as resets, or an hour of silence.
+
+- Without `--need` and `--for`, everything is needed. One thing excuses what no TCP proxy promises: that both ends have seen one. The server sees another peer than this client's socket, and a reset or a half-close arrives as an end of stream that neither end sent, which NAT and firewalls never cause. The row of a check waits until that is known.
+- With them, what is listed must work, and every other finding is a note: what was observed, what an application notices, the class. `tcp` is always needed. `--for` stands for needs: PURPOSES.
+- `idle=TIME` adds that time to the idle check, in profile quick too; connections that die after a longer silence are a note. `rate=RATE` is `--min-rate`.
+- A need that was not tested is no PASS but status 3: its check was skipped, inconclusive or not chosen, the server does not hold connections for so long, or no netduet-server answers.
+- Data that is lost or changed is always a failure: `size.changed`, `load.changed`, `load.cut`, `close.answer_cut`, `close.answer_changed`, and all classes that the table does not name.
+
+"""
+
+# Sources: Docker's documentation (Publishing ports) and moby's cmd/docker-proxy;
+# HAProxy's configuration manual (timeout client, server, tunnel; client-fin, server-fin);
+# nginx.org, ngx_stream_core_module (listen udp) and ngx_stream_proxy_module
+# (proxy_half_close, proxy_timeout); Envoy's documentation (tcp_proxy, udp_proxy, "How do I
+# configure timeouts?"); socat(1) (-t, -T); Kubernetes' documentation (Service protocols;
+# kube-proxy --conntrack-tcp-timeout-established, --conntrack-tcp-timeout-close-wait) and
+# Linux, ip_vs_proto_tcp.c; AWS, "Listeners for your Network Load Balancers"; Azure, "Load
+# Balancer TCP reset and idle timeout". What docker-proxy, HAProxy, nginx and socat do with
+# half-closes and resets is tested: tests/containers/test_proxies.py.
+MIDDLEBOXES = """
+| middlebox, as it comes | UDP | half-close | reset | silence |
+|---|---|---|---|---|
+| docker-proxy (a published port, from the host itself) | if published: `-p PORT:PORT/udp` | passes | becomes a FIN | no limit |
+| HAProxy, `mode tcp` | not carried | passes, for `timeout client` or `server` (`client-fin`, `server-fin`) | becomes a FIN | `timeout client`, `server`, `tunnel`, as configured |
+| nginx `stream` | with `listen … udp` | cut, unless `proxy_half_close on` | becomes a FIN | `proxy_timeout`: 10 min |
+| Envoy `tcp_proxy` | with a `udp_proxy` listener | passes | depends on the version | `idle_timeout`: 1 h |
+| socat `TCP-LISTEN` | with `UDP-LISTEN` | cut after 0.5 s (`-t`) | becomes a FIN | no limit (`-T`) |
+| kube-proxy, iptables and nftables | with `protocol: UDP` | passes, for 1 h (conntrack) | passes | 24 h (conntrack) |
+| kube-proxy, IPVS; Docker Swarm | as published | forgotten after 60 s | passes | 15 min, then silently dropped |
+| AWS Network Load Balancer | with a UDP or TCP_UDP listener | passes | passes | 350 s, then a reset |
+| Azure Load Balancer | with a UDP rule | passes | passes | 4 min, then silently dropped, or a reset if enabled |
+
+"""
 
 MANNERS = """
 ## Targets that should be blocked
@@ -140,17 +187,44 @@ def checks() -> str:
             f"`{name}`" for name in names if name.partition(".")[0] != "watch"
         )
         parts.append(f"| {severity.value} | {MEANINGS[severity]} | {classes} |\n")
+    parts.append(needs_section())
     parts.append(MANNERS)
     for failure in CATALOGUE.values():
         parts.append(f"\n## {failure.name}\n\n**{failure.title}.** {failure.meaning}\n")
         if failure.aliases:
             names = ", ".join(f"`{alias}`" for alias in failure.aliases)
             parts.append(f"\nFormerly {names}: `netduet explain` accepts both.\n")
+        if failure.consequence:
+            need = f"Need `{failure.need}`: {failure.consequence}."
+            parts.append(f"\n{need}\n")
         parts.append(f"\nWhere: {failure.where} ({failure.where.label}).\n")
         parts.append("\nLikeliest causes:\n\n")
         parts += [f"{n}. {cause}\n" for n, cause in enumerate(failure.causes, 1)]
         parts.append("\nTry next:\n\n")
         parts += [f"{n}. {step}\n" for n, step in enumerate(failure.next, 1)]
+    return "".join(parts)
+
+
+def needs_section() -> str:
+    """Return the section on what applications need, and which middlebox lacks it."""
+    purposes = "; ".join(
+        f"`{purpose}` ({', '.join(requirements.words)})"
+        for purpose, requirements in PURPOSES.items()
+    )
+    parts = [NEEDS.replace("PURPOSES", purposes)]
+    parts.append("| need | check | meaning | classes; * a TCP proxy excuses it |\n")
+    parts.append("|---|---|---|---|\n")
+    for need in Need:
+        classes = ", ".join(
+            f"`{failure.name}`{'*' * failure.by_proxy}"
+            for failure in CATALOGUE.values()
+            if failure.need == need
+        )
+        parts.append(
+            f"| `{need}` | `{need.check}` | {NEED_MEANINGS[need]} | "
+            f"{classes or 'all that no other row names'} |\n"
+        )
+    parts.append(MIDDLEBOXES)
     return "".join(parts)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import select
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from tests.integration.foreign_servers import Behaviour, ForeignServer
@@ -16,6 +16,7 @@ IDLE_SECONDS = 0.5
 """Seconds of silence after which a connection is cut."""
 
 _CHUNK = 65536
+_LARGE = 8192
 
 
 @contextlib.asynccontextmanager
@@ -46,11 +47,13 @@ class ProxiedConnection:
         *,
         until_end: bool = False,
         largest: int = _CHUNK,
+        change: Callable[[bytes], bytes] = bytes,
     ) -> socket.socket | None:
         """Carry bytes and ends of sending; return who ended, None when all is silent.
 
         With ``until_end`` the first end is not carried, but returned; what is larger
-        than ``largest`` is not carried either, and ends it.
+        than ``largest`` is not carried either, and ends it. What is carried is
+        first changed by ``change``.
         """
         open_sides = [self.client, self.server]
         while open_sides:
@@ -62,7 +65,7 @@ class ProxiedConnection:
                 if len(data) > largest:
                     return sock
                 if data:
-                    self.other(sock).sendall(data)
+                    self.other(sock).sendall(change(data))
                     continue
                 open_sides.remove(sock)
                 if until_end:
@@ -195,6 +198,19 @@ def turn_resets_into_fins(port: int) -> Behaviour:
     def behave(client: socket.socket) -> None:
         with connect(port) as server, contextlib.suppress(ConnectionError):
             ProxiedConnection(client, server).forward()
+
+    return behave
+
+
+def change_large_pieces(port: int) -> Behaviour:
+    """Change a bit of each large piece, and turn each reset into a proper end."""
+
+    def change(data: bytes) -> bytes:
+        return data[:-1] + bytes([data[-1] ^ 1]) if len(data) > _LARGE else data
+
+    def behave(client: socket.socket) -> None:
+        with connect(port) as server, contextlib.suppress(ConnectionError):
+            ProxiedConnection(client, server).forward(change=change)
 
     return behave
 

@@ -13,6 +13,9 @@ Report = dict[str, Any]
 VERDICT: Final = "verdict"
 """Where a complaint stands that is about no single check."""
 
+NOTES: Final = "notes"
+"""Where a complaint about notes stands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -21,7 +24,7 @@ class Expected:
     ``failures`` are the classes that the root finding may have, ``where`` its side,
     ``check`` the check that must find it; ``remarks`` are (check, words that one of
     its remarks, or its summary, must contain); ``may`` are classes that may be found
-    besides, or not.
+    besides, or not, as failures or as notes; ``notes`` are classes that must be noted.
     """
 
     outcomes: tuple[str, ...]
@@ -30,6 +33,7 @@ class Expected:
     check: str = ""
     remarks: tuple[tuple[str, str], ...] = ()
     may: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def fails(
@@ -49,9 +53,11 @@ def fails(
     return Expected(("FAIL",), failures, where, by, remarks, may)
 
 
-def passes(*remarks: tuple[str, str], may: tuple[str, ...] = ()) -> Expected:
-    """Expect a PASS, with these remarks."""
-    return Expected(("PASS",), remarks=remarks, may=may)
+def passes(
+    *remarks: tuple[str, str], may: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+) -> Expected:
+    """Expect a PASS, with these remarks, and findings of these classes as notes."""
+    return Expected(("PASS",), remarks=remarks, may=may, notes=notes)
 
 
 def is_inconclusive(*remarks: tuple[str, str]) -> Expected:
@@ -92,6 +98,11 @@ def complaints(expected: Expected, report: Report, number: int = 0) -> dict[str,
         complaint = _about_check(expected, check)
         if complaint:
             wrong.setdefault(check["name"], complaint)
+    noted = {note["class"] for check in target["checks"] for note in check["notes"]}
+    odd = noted - {*expected.failures, *expected.may, *expected.notes}
+    missing = set(expected.notes) - noted
+    if odd or missing:
+        wrong[NOTES] = f"noted {sorted(odd)} besides, and {sorted(missing)} not"
     for name, words in expected.remarks:
         remarks = [
             remark

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from netduet.client.results.needs import parse_requirements
 from netduet.client.results.target import (
     Scheme,
     parse_target,
@@ -39,6 +40,16 @@ def _known_protocol(name: str) -> str:
     if name and name not in schemes():
         raise ValueError(f"no such protocol; known are {', '.join(sorted(schemes()))}")
     return name
+
+
+def _known_needs(words: tuple[str, ...]) -> tuple[str, ...]:
+    parse_requirements(needs=words)
+    return words
+
+
+def _known_purposes(words: tuple[str, ...]) -> tuple[str, ...]:
+    parse_requirements(purposes=words)
+    return words
 
 
 def _any_service(name: object) -> object:
@@ -79,6 +90,16 @@ class ClientSettings(Settings):
 
     checks: Words = ()
     """Names of the checks to run; the checks that they depend on run too. Empty runs all."""
+
+    need: Annotated[Words, AfterValidator(_known_needs)] = ()
+    """What applications need of the network: tcp, udp, half-close, reset, idle=10m, rate=100M. What is listed must work, and the rest becomes notes; data that is lost or changed always fails. Without needs everything must work, except what a TCP proxy that both ends see does not promise."""
+
+    purpose: Annotated[
+        Words,
+        AfterValidator(_known_purposes),
+        Field(json_schema_extra={"flag": "--for"}),
+    ] = ()
+    """Kinds of applications, which stand for their needs: http (tcp), database (tcp, idle=10m), dns (tcp, udp) or everything."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
     """Maximum share of packets that may be lost in either direction, or of short connections that may fail; a check fails above it."""
@@ -165,3 +186,8 @@ class ClientSettings(Settings):
 
     log_queue: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
     """Maximum number of log lines queued for a slow reader; further lines are dropped and counted."""
+
+
+def longest_silence(settings: ClientSettings) -> float:
+    """Return for how many seconds connections must be idle, as needs state it."""
+    return parse_requirements(settings.need, settings.purpose).idle

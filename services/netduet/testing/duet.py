@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import docker.errors
 
-from netduet.client.settings import ClientSettings
+from netduet.client.settings import ClientSettings, longest_silence
 from netduet.config.load import Settings, SettingsError, from_values, show
 from netduet.server.settings import ServerSettings
 from netduet.testing import engine
@@ -21,7 +21,7 @@ from netduet.testing.client import ended
 from netduet.testing.engine import DuetError, Image, Named, engine_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from testcontainers.core.container import DockerContainer
@@ -57,6 +57,7 @@ class Duet:
         server_image: str | None = None,
         client_image: str | None = None,
         ready_timeout: float = 30.0,
+        need: Sequence[str] = (),
     ) -> None:
         """Prepare; nothing is started yet.
 
@@ -69,9 +70,12 @@ class Duet:
             server_image: instead of NETDUET_TESTING_SERVER_IMAGE or netduet-server.
             client_image: instead of NETDUET_TESTING_CLIENT_IMAGE or netduet-client.
             ready_timeout: seconds that the server has until it answers.
+            need: what the application needs, for each check that states nothing else:
+                ``("tcp", "idle=30s")``.
 
         Raises:
-            DuetError: a setting of the server is unknown, or its value bad.
+            DuetError: a setting of the server is unknown, or its value bad, or ``need``
+                is.
 
         """
         self._network = network
@@ -81,6 +85,7 @@ class Duet:
         self._server_image = Image.of("server", server_image)
         self._client_image = Image.of("client", client_image)
         self._ready_timeout = ready_timeout
+        self._need = _given(ClientSettings, {"need": tuple(need)}).need
         self._engine: DockerClient | None = None
         self._server: DockerContainer | None = None
         self._client_on = ""
@@ -155,8 +160,9 @@ class Duet:
                 one, the server itself.
             timeout: seconds that the client has; without it, what the profile allows.
             settings: as ``netduet check`` has them, by their names: ``checks=("size",
-                "close")``, ``answer_timeout="5s"``. The service that is expected is
-                the server's unless it is given.
+                "close")``, ``answer_timeout="5s"``, ``need=("udp", "idle=30s")``,
+                ``purpose=("database",)`` for ``--for``. The service that is expected
+                is the server's unless it is given.
 
         Raises:
             DuetError: a setting is unknown or bad, or the client made no report.
@@ -167,6 +173,8 @@ class Duet:
         if self._server is None:
             raise DuetError(_NOT_STARTED)
         requested = {"expect_service": self._settings.service, **settings}
+        if self._need and not {"need", "purpose"} & set(settings):
+            requested["need"] = self._need
         requested |= {"profile": profile, "target": target or self.address}
         values = _given(ClientSettings, requested)
         env = _environment(values) | {"NETDUET_CLIENT_JSON_REPORT": "true"}
@@ -176,7 +184,8 @@ class Duet:
         try:
             with engine_errors("the client could not be started"):
                 client.start()
-            max_seconds = _TIMEOUTS[profile] if timeout is None else timeout
+            usual = _TIMEOUTS[profile] + longest_silence(values)
+            max_seconds = usual if timeout is None else timeout
             return ended(client, max_seconds, values.checks)
         finally:
             engine.remove(client)

@@ -79,6 +79,16 @@ class Report(json_report.ReportDocument):
             if finding_part.outcome is Outcome.FAIL
         ]
 
+    @property
+    def notes(self) -> list[FindingPart]:
+        """What was found and is needed by no application here."""
+        return [
+            note
+            for target in self.targets
+            for check in target.checks
+            for note in check.notes
+        ]
+
     def __str__(self) -> str:
         """Return what a person reads on a terminal, without colours."""
         verdicts = json_reader.verdicts(self)
@@ -86,7 +96,9 @@ class Report(json_report.ReportDocument):
         return "\n".join(text.plain(line) for line in lines)
 
     def assert_ok(self) -> None:
-        """Pass when the network works, and all checks that were asked for were made.
+        """Pass when the network does what is needed, and all of that was tested.
+
+        That includes the checks that were asked for by name. Notes are no failures.
 
         Raises:
             InconclusiveError: it could not be determined; the message says what to do.
@@ -132,6 +144,10 @@ class Report(json_report.ReportDocument):
             dict.fromkeys(finding_part.failure for finding_part in self.failures)
         )
         instead = f"only {found} was found" if found else "nothing was found"
+        if any(
+            current_name(note.failure) == current_name(failure) for note in self.notes
+        ):
+            instead = "it is a note: no stated need is about it (see need)"
         raise AssertionError(f"{failure} expected, but {instead}\n\n{self}")
 
     def _findings(self) -> list[FindingPart]:
@@ -149,13 +165,16 @@ class Report(json_report.ReportDocument):
         for verdict in json_reader.verdicts(self):
             lines = [text.plain(line) for line in text.verdict(verdict, known)]
             parts.append("\n".join(lines).strip("\n"))
-            checks = [*text.heading(verdict.target), *text.rows(verdict.results)]
+            rows = text.rows(verdict.results, known=known)
+            checks = [*text.heading(verdict.target), *rows]
             parts.append("\n".join(text.plain(line) for line in checks))
         return "\n\n".join(parts)
 
     def _inconclusive(self) -> str:
         if any(target_part.interrupted for target_part in self.targets):
             advice = "the client was stopped before it finished: run it again"
+        elif any(target_part.unmet_needs for target_part in self.targets):
+            advice = "a need was not proven: the verdict names it"
         elif self._findings():
             advice = (
                 "one end was suspended or starved of CPU while it waited, or the cause cannot be "

@@ -24,6 +24,8 @@ V4: Final = ("-4",)
 V6: Final = ("-6",)
 IDLE: Final = ("-4", "--checks", "idle", "--idle-rungs", "2s,8s")
 """Connections are held for less and for more than the 5 s of the timers here."""
+EVERYTHING: Final = ("--for", "everything")
+"""For networks with a proxy whose faults must be diagnosed, not noted."""
 UDP: Final = ("--checks", "udp")
 WAYS: Final = (("up", UP, "path →"), ("down", DOWN, "path ←"))
 

@@ -7,12 +7,14 @@ from typing import Final
 from tests.lab import middleboxes
 from tests.lab.conditions import (
     DOWN,
+    UP,
+    dropped,
     flagged_dropped,
     idle_forgotten,
     source_nat,
 )
 from tests.lab.expectation import fails, passes
-from tests.lab.networks.declaration import IDLE, WAYS, Network
+from tests.lab.networks.declaration import EVERYTHING, IDLE, WAYS, Network
 
 NETWORKS: Final = (
     # Silence
@@ -62,6 +64,14 @@ NETWORKS: Final = (
         "a proxy closes both directions at the first FIN",
         fails("close.half_close", "intermediary"),
         proxy=middleboxes.close_at_first_fin,
+        flags=EVERYTHING,
+        representative=True,
+    ),
+    Network(
+        "half-close-broken-noted",
+        "the same proxy, and nobody has said that half-closes are needed",
+        passes(notes=("close.half_close",)),
+        proxy=middleboxes.close_at_first_fin,
         representative=True,
     ),
     Network(
@@ -69,6 +79,7 @@ NETWORKS: Final = (
         "a proxy carries only 1,000 bytes of the response after the client's FIN",
         fails("close.answer_cut", "intermediary"),
         proxy=middleboxes.truncate_answer(1000),
+        flags=EVERYTHING,
         representative=True,
     ),
     Network(
@@ -76,7 +87,23 @@ NETWORKS: Final = (
         "a proxy turns resets into normal closes",
         fails("close.reset_hidden", "intermediary"),
         proxy=middleboxes.turn_resets_into_fins,
+        flags=EVERYTHING,
         representative=True,
+    ),
+    Network(
+        "tcp-proxy-noted",
+        "a proxy turns resets into normal closes, and UDP does not pass",
+        passes(notes=("close.reset_hidden", "udp.silent")),
+        conditions=(dropped("udp", UP),),
+        proxy=middleboxes.turn_resets_into_fins,
+    ),
+    Network(
+        "tcp-proxy-needed-udp",
+        "the same, and UDP is needed",
+        fails("udp.silent", "unknown", may=("close.reset_hidden",)),
+        conditions=(dropped("udp", UP),),
+        proxy=middleboxes.turn_resets_into_fins,
+        flags=("--for", "dns"),
     ),
     Network(
         "reset-dropped",
@@ -89,6 +116,7 @@ NETWORKS: Final = (
         "a proxy never forwards the client's FIN to the server",
         fails("close.fin_changed", "intermediary", may=("close.reset_hidden",)),
         proxy=middleboxes.swallow_client_fin,
+        flags=EVERYTHING,
     ),
     *(
         Network(

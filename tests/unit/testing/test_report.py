@@ -246,3 +246,36 @@ def test_unknown_class_in_an_assertion_is_an_error() -> None:
     """A misspelt class would never be found; the nearest name is shown."""
     with pytest.raises(ValueError, match=r"did you mean size\.black_hole"):
         read(PASSED).assert_fails("size.blackhole")
+
+
+NOTED = conclude(
+    "a:1",
+    [replace(done("udp"), notes=(Finding("udp.silent", "no answer"),))],
+    requirements=("tcp",),
+)
+UNMET = conclude(
+    "a:1", [done("name")], requirements=("tcp", "udp"), unmet_needs=("udp",)
+)
+
+
+@pytest.mark.parametrize("verdict", [NOTED, UNMET])
+def test_needs_and_notes_survive_the_document(verdict: Verdict) -> None:
+    """The text of the report that was read is the client's."""
+    assert str(read(verdict)) == printed(verdict)
+
+
+def test_note_is_no_failure() -> None:
+    """A network that does what is needed is well; the note can be looked at."""
+    report = read(NOTED)
+    report.assert_ok()
+    assert [note.failure for note in report.notes] == ["udp.silent"]
+    assert report.failures == []
+    with pytest.raises(AssertionError, match="it is a note: no stated need"):
+        report.assert_fails("udp.silent")
+
+
+def test_unmet_need_is_not_well() -> None:
+    """What was needed and not tested is no PASS, and the message says so."""
+    with pytest.raises(InconclusiveError, match="a need was not proven") as caught:
+        read(UNMET).assert_ok()
+    assert "needed, but not proven: udp" in str(caught.value)

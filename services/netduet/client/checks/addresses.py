@@ -185,4 +185,5 @@ def _merge(judgements: Sequence[Judgement]) -> Judgement:
         next(iter(reasons), None),
         blocks=any(judgement.blocks for judgement in judgements),
         needs_server=all(judgement.needs_server for judgement in judgements),
+        partial=0 < len(skipped) < len(judgements),
     )

@@ -11,6 +11,7 @@ from netduet.client.net.timeouts import Timeouts
 from netduet.client.protocols import find_protocol
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Requirements
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class CheckContext:
     ``identity.results``), ``expect_protocol`` the demanded protocol, "" for any.
     ``server_name`` is the name to use in greetings if the target is only its address.
     ``control`` is another target that was reached before, "" for none.
+    ``requirements`` are what the applications need, none for a target to be blocked.
     """
 
     target: Target
@@ -59,6 +61,7 @@ class CheckContext:
     control: str = ""
     expect_protocol: str = ""
     server_name: str = ""
+    requirements: Requirements = field(default_factory=Requirements)
 
     @property
     def demanded_protocol(self) -> Protocol | None:

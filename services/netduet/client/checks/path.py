@@ -223,7 +223,10 @@ def _host_remarks(path: PathResult) -> list[str]:
 
 
 def _figures(path: PathResult) -> Figures:
-    figures: Figures = {"peer_address": escape(_peer_endpoint(path)[0])}
+    peer = _peer_endpoint(path)
+    figures: Figures = {"peer_address": escape(peer[0])}
+    if not path.is_service:
+        figures["translated"] = peer != path.local
     report = path.server_report
     server_tcp_info = None if report is None else report.connection
     for side, info in (("client", path.client_tcp_info), ("server", server_tcp_info)):

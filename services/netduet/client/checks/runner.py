@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netduet.client.checks import CHECKS
-from netduet.client.checks.catalogue import severity
+from netduet.client.checks.catalogue import CATALOGUE, severity
+from netduet.client.checks.proxy_evidence import SOURCES, has_seen_proxy
 from netduet.client.checks.reach import ReachResult
 from netduet.client.net.server_evidence import server_health
 from netduet.client.results.location import Side
+from netduet.client.results.needs import unmet_needs, with_notes
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
@@ -23,6 +26,7 @@ from netduet.client.results.verdict import (
     result,
     skipped_because_of,
     weigh_starvation,
+    worst_outcome,
 )
 from netduet.runtime import logs
 from netduet.wire.untrusted import escape
@@ -60,7 +64,9 @@ class CheckRunner:
         self._earlier = {} if checkpoint is None else checkpoint.earlier
         self._names = names
         self._chosen = _with_needs(names, context.target.expect)
+        self._requirements = context.requirements
         self._results: list[CheckResult] = []
+        self._proxied = False
         self._running: dict[str, float] = {}
         self._path = asyncio.Lock()
 
@@ -83,14 +89,23 @@ class CheckRunner:
                     self._run_when_ready(check, needs)
                 )
             for task in tasks.values():
-                self._record(await task)
+                done = await task
+                if self._depends_on_proxy(done):
+                    await asyncio.gather(
+                        *(
+                            asyncio.shield(tasks[name])
+                            for name in SOURCES
+                            if name in tasks
+                        )
+                    )
+                self._record(self._weigh_needs(done, tasks))
         finally:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             for task in list(tasks.values())[len(self._results) :]:
                 if not task.cancelled():  # done, but not yet reported
-                    self._record(task.result())
+                    self._record(self._weigh_needs(task.result(), tasks))
 
     def verdict(self) -> Verdict:
         """Return the verdict so far; it is interrupted if checks are missing."""
@@ -105,7 +120,33 @@ class CheckRunner:
             missing=missing,
             requested=self._names,
             severity=severity,
+            requirements=self._requirements.words,
+            unmet_needs=unmet_needs(self._results, self._requirements),
+            proxied=self._proxied,
         )
+
+    def _depends_on_proxy(self, done: CheckResult) -> bool:
+        """Whether findings are failures or notes only a proxy in between decides."""
+        return self._requirements.needs is None and any(
+            CATALOGUE[finding.failure].by_proxy for finding in done.findings
+        )
+
+    def _weigh_needs(
+        self, done: CheckResult, tasks: Mapping[str, asyncio.Task[CheckResult]]
+    ) -> CheckResult:
+        """Turn what no application needs into notes.
+
+        If an interruption leaves open whether there is a proxy, what depends on it is
+        inconclusive.
+        """
+        if self._depends_on_proxy(done):
+            sources = [tasks[name] for name in SOURCES if name in tasks]
+            if any(not task.done() or task.cancelled() for task in sources):
+                return _left_open(done)
+            self._proxied = has_seen_proxy(
+                *(tasks[name].result() if name in tasks else None for name in SOURCES)
+            )
+        return with_notes(done, CATALOGUE, self._requirements, proxied=self._proxied)
 
     async def _run_when_ready(
         self, check: Check[Any], needs: list[asyncio.Task[CheckResult]]
@@ -174,6 +215,18 @@ class CheckRunner:
             fields["error.type"] = done.findings[0].failure
         logs.logger().info("check.finished", **fields)
         self._on_result(done)
+
+
+def _left_open(done: CheckResult) -> CheckResult:
+    """Return the result with what a proxy in between would excuse as inconclusive."""
+    findings = tuple(
+        replace(finding, outcome=Outcome.INCONCLUSIVE)
+        if CATALOGUE[finding.failure].by_proxy
+        else finding
+        for finding in done.findings
+    )
+    outcome = worst_outcome(findings, done.outcome)
+    return replace(done, findings=findings, outcome=outcome)
 
 
 def _with_needs(names: tuple[str, ...], expect: Expect) -> tuple[Check[Any], ...]:

@@ -125,6 +125,8 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint
         "family",
         "expect_service",
         "expect_protocol",
+        "need",
+        "purpose",
         *(field.name for field in fields(CheckOptions)),
     )
     run = {

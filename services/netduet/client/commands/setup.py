@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet import __version__
@@ -13,6 +13,8 @@ from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.report import text
 from netduet.client.results.instance import instance_named
+from netduet.client.results.needs import Requirements, parse_requirements
+from netduet.client.results.target import Expect
 from netduet.runtime import logs
 
 if TYPE_CHECKING:
@@ -67,21 +69,24 @@ def log_ignored(ignored: tuple[str, ...]) -> None:
 def check_context(
     settings: ClientSettings, target: Target, control: str
 ) -> CheckContext:
-    """Return the inputs of a target's checks."""
+    """Return the inputs of a target's checks.
+
+    A target that must be blocked has no requirements.
+    """
+    requirements = parse_requirements(settings.need, settings.purpose)
+    options = CheckOptions(
+        **{field.name: getattr(settings, field.name) for field in fields(CheckOptions)}
+    )
     return CheckContext(
         target,
         FAMILIES[settings.family],
         settings.expect_service,
         timeouts(settings),
         settings.profile,
-        CheckOptions(
-            **{
-                field.name: getattr(settings, field.name)
-                for field in fields(CheckOptions)
-            }
-        ),
+        replace(options, min_rate=max(options.min_rate, requirements.rate)),
         control=control,
         expect_protocol=settings.expect_protocol,
+        requirements=(requirements if target.expect is Expect.OPEN else Requirements()),
     )
 
 

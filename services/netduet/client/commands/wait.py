@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.commands.setup import check_context
+from netduet.client.results.needs import Requirements
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import Outcome
 
@@ -67,9 +69,8 @@ async def _wait_for_target(
 async def _identify(
     settings: ClientSettings, target: Target, stalls: StallMonitor
 ) -> Verdict:
-    check_runner = CheckRunner(
-        check_context(settings, target, ""), stalls, lambda _: None, (_LAST_CHECK,)
-    )
+    context = replace(check_context(settings, target, ""), requirements=Requirements())
+    check_runner = CheckRunner(context, stalls, lambda _: None, (_LAST_CHECK,))
     await check_runner.run()
     return check_runner.verdict()
 

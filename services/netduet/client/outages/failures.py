@@ -6,6 +6,7 @@ from typing import Final
 
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Need
 
 WATCH: Final[tuple[Failure, ...]] = (
     Failure(
@@ -84,6 +85,8 @@ WATCH: Final[tuple[Failure, ...]] = (
             ),
             "run `netduet check --checks udp` against the same address: it reports sizes and rates",
         ),
+        need=Need.UDP,
+        consequence="programs that use UDP stop for that time; those that use TCP do not notice",
     ),
     Failure(
         "watch.paused",
@@ -129,6 +132,8 @@ WATCH: Final[tuple[Failure, ...]] = (
             ),
             "have the application open a new socket when responses stop",
         ),
+        need=Need.UDP,
+        consequence="a program that keeps its UDP socket gets no more answers",
     ),
     Failure(
         "watch.load",

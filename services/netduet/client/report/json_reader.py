@@ -38,7 +38,7 @@ def known(report: ReportDocument) -> dict[str, Failure]:
         finding
         for target in report.targets
         for check in target.checks
-        for finding in check.findings
+        for finding in (*check.findings, *check.notes)
     ]
     return {
         current_name(finding_part.failure): Failure(
@@ -48,6 +48,8 @@ def known(report: ReportDocument) -> dict[str, Failure]:
             _location(finding_part.where),
             tuple(finding_part.causes),
             tuple(finding_part.next),
+            need=finding_part.need,
+            consequence=finding_part.consequence,
         )
         for finding_part in parts
     }
@@ -69,6 +71,9 @@ def _verdict(target_part: TargetPart) -> Verdict:
         tuple(target_part.follows),
         target_part.interrupted,
         requested=tuple(target_part.requested),
+        requirements=tuple(target_part.needs),
+        unmet_needs=tuple(target_part.unmet_needs),
+        proxied=target_part.proxied,
     )
 
 
@@ -84,6 +89,7 @@ def _result(check_part: CheckPart) -> CheckResult:
         dict(check_part.figures),
         follows=check_part.follows_from,
         needs_server=check_part.needs_server,
+        notes=tuple(_finding(note) for note in check_part.notes),
     )
 
 

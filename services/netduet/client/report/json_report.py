@@ -63,6 +63,10 @@ class FindingPart(_Part):
     """The likeliest first."""
     next: list[str]
     """What to try, in order."""
+    need: str = ""
+    """Which need it is about (`tcp`, `udp`, `half-close`, `reset`, `idle`, `rate`); empty for what every application needs."""
+    consequence: str = ""
+    """What an application notices of it, and which middlebox is known to do that."""
 
 
 class CheckPart(_Part):
@@ -82,6 +86,8 @@ class CheckPart(_Part):
     """When an interrupted run measured it; null for this run."""
     needs_server: bool = False
     """Whether it was skipped because it needs netduet-server beside the service."""
+    notes: list[FindingPart] = []
+    """What was found, and is needed by no application here."""
 
 
 class TargetPart(_Part):
@@ -102,6 +108,12 @@ class TargetPart(_Part):
     checks: list[CheckPart]
     requested: list[str] = []
     """The checks that were requested by name; one that is skipped is no PASS."""
+    needs: list[str] = []
+    """What was required, as `--need` has it; empty if everything was."""
+    unmet_needs: list[str] = []
+    """The needs that were not tested; with one, the verdict is no PASS."""
+    proxied: bool = False
+    """Whether both ends saw a TCP proxy in between; looked for only where it matters."""
 
 
 class ProbePart(_Part):
@@ -180,6 +192,9 @@ def _target(verdict: Verdict) -> TargetPart:
         follows=list(verdict.follows),
         checks=[_check(result) for result in verdict.results],
         requested=list(verdict.requested),
+        needs=list(verdict.requirements),
+        unmet_needs=list(verdict.unmet_needs),
+        proxied=verdict.proxied,
     )
 
 
@@ -196,6 +211,7 @@ def _check(result: CheckResult) -> CheckPart:
         follows_from=result.follows,
         earlier=result.earlier or None,
         needs_server=result.needs_server,
+        notes=[_finding(note) for note in result.notes],
     )
 
 
@@ -213,4 +229,6 @@ def _finding(finding: Finding) -> FindingPart:
         figures=finding.figures,
         causes=list(known.causes),
         next=list(known.next),
+        need=known.need,
+        consequence=known.consequence,
     )

@@ -73,7 +73,8 @@ def _case(suite: ET.Element, verdict: Verdict, result: CheckResult) -> None:
         child.text = _text(result)
     out = ET.SubElement(case, "system-out")
     when = (f"from an interrupted run, {result.earlier}",) if result.earlier else ()
-    out.text = "\n".join((result.summary, *when, *result.remarks))
+    notes = map(text.note_text, result.notes)
+    out.text = "\n".join((result.summary, *when, *result.remarks, *notes))
 
 
 def _text(result: CheckResult) -> str:

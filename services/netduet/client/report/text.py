@@ -12,8 +12,15 @@ from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import compare_expectation
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Need
 from netduet.client.results.target import Expect
-from netduet.client.results.verdict import CheckResult, Finding, Outcome, Verdict
+from netduet.client.results.verdict import (
+    NEEDS_SERVER,
+    CheckResult,
+    Finding,
+    Outcome,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +57,9 @@ def heading(target: str) -> Iterator[Line]:
     yield (("strong", f"{target}"),)
 
 
-def result(check_result: CheckResult, width: int = WIDTH) -> Iterator[Line]:
+def result(
+    check_result: CheckResult, width: int = WIDTH, known: Known = CATALOGUE
+) -> Iterator[Line]:
     """Yield the line of a check, and its notes.
 
     A long outcome moves only the first line of the text to the right.
@@ -74,8 +83,16 @@ def result(check_result: CheckResult, width: int = WIDTH) -> Iterator[Line]:
     notes = list(check_result.remarks)
     if check_result.earlier:
         notes.insert(0, f"from an interrupted run, {check_result.earlier}")
+    notes += [note_text(note, known) for note in check_result.notes]
     for note in notes:
         yield from _note(note, width)
+
+
+def note_text(note: Finding, known: Known = CATALOGUE) -> str:
+    """Return what was observed, what applications notice of it, and its class."""
+    consequence = known[note.failure].consequence
+    text = f"{note.seen}; {consequence}" if consequence else note.seen
+    return f"{text} [{note.failure}]"
 
 
 def _note(note: str, width: int) -> Iterator[Line]:
@@ -122,11 +139,13 @@ def _skipped_for_server(results: Sequence[CheckResult], width: int) -> Iterator[
         yield (("faint", " " * (2 + _OUTCOME_COLUMNS) + line),)
 
 
-def rows(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
+def rows(
+    results: Sequence[CheckResult], width: int = WIDTH, known: Known = CATALOGUE
+) -> Iterator[Line]:
     """Yield the lines of all checks of a target."""
     for check_result in results:
         if check_result.follows is None and not check_result.needs_server:
-            yield from result(check_result, width)
+            yield from result(check_result, width, known)
     yield from skipped(results, width)
 
 
@@ -138,7 +157,7 @@ def everything(
         if number:
             yield ()
         yield from heading(target_verdict.target)
-        yield from rows(target_verdict.results, width)
+        yield from rows(target_verdict.results, width, known)
         yield from verdict(target_verdict, known, width)
     if len(verdicts) > 1:
         yield from overall(verdicts)
@@ -209,6 +228,10 @@ def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
     yield ()
     for line in _wrap(failure.meaning, width, 0):
         yield (("", line),)
+    if failure.consequence:
+        yield ()
+        for line in _wrap(f"Applications: {failure.consequence}", width, 0):
+            yield (("", line),)
     yield ()
     yield from _knowledge(failure, failure.where, width)
 
@@ -216,20 +239,12 @@ def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
 def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Line]:
     target, root = target_verdict.target, target_verdict.root
     match target_verdict.outcome:
-        case Outcome.PASS if target_verdict.expected is Expect.BLOCKED:
-            how = compare_expectation(target_verdict).how
-            text = f"{target} is blocked, as expected" + (f": {how}" if how else "")
-        case Outcome.PASS if target_verdict.service is not None:
-            text = _service_sentence(target_verdict)
         case Outcome.PASS:
-            text = f"the network between here and {target} works"
+            text = _passed(target_verdict)
         case Outcome.FAIL if root is not None:
             text = f"{known[root.failure].title} ({root.failure})"
-        case Outcome.SKIP if target_verdict.unmet:
-            names = ", ".join(target_verdict.unmet)
-            text = f"no verdict on {target}: requested, but not run: {names}"
         case Outcome.SKIP:
-            text = f"no verdict on {target}: required checks were skipped"
+            text = f"no verdict on {target}: {_untested(target_verdict)}"
         case _ if target_verdict.interrupted:
             text = f"interrupted before all checks of {target} were done"
         case _:
@@ -239,6 +254,39 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
     yield ((target_verdict.outcome.value, label), ("strong", lines[0]))
     for line in lines[1:]:
         yield (("strong", " " * len(label) + line),)
+
+
+def _passed(target_verdict: Verdict) -> str:
+    target = target_verdict.target
+    if target_verdict.expected is Expect.BLOCKED:
+        how = compare_expectation(target_verdict).how
+        return f"{target} is blocked, as expected" + (f": {how}" if how else "")
+    if target_verdict.service is not None:
+        return _service_sentence(target_verdict)
+    if target_verdict.requirements:
+        needs = ", ".join(target_verdict.requirements)
+        return f"the network between here and {target} has what is needed: {needs}"
+    if target_verdict.notes:
+        return (
+            f"TCP between here and {target} works, through a proxy; the notes say what "
+            "it does not carry"
+        )
+    return f"the network between here and {target} works"
+
+
+def _untested(target_verdict: Verdict) -> str:
+    """Return what was skipped that was asked for, and what could test it."""
+    if target_verdict.unmet:
+        return f"requested, but not run: {', '.join(target_verdict.unmet)}"
+    if not target_verdict.unmet_needs:
+        return "required checks were skipped"
+    text = f"needed, but not proven: {', '.join(target_verdict.unmet_needs)}"
+    checks = {Need(word.partition("=")[0]).check for word in target_verdict.unmet_needs}
+    if any(
+        each.needs_server for each in target_verdict.results if each.check in checks
+    ):
+        text += f" ({NEEDS_SERVER})"
+    return text
 
 
 def _service_sentence(target_verdict: Verdict) -> str:

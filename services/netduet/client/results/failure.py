@@ -32,7 +32,10 @@ class Failure:
     """A failure class: meaning, usual location, causes, and next steps.
 
     ``causes`` are ordered, the likeliest first. ``severity`` decides which of several
-    findings is the root. ``aliases`` are older names, still accepted.
+    findings is the root. ``aliases`` are older names, still accepted. ``need`` is the
+    requirement that it violates (a ``needs.Need``), "" for what every application
+    needs. ``consequence`` is what an application notices, and which known middlebox
+    does that. ``by_proxy``: a TCP proxy in its default state causes it.
     """
 
     name: str
@@ -43,3 +46,6 @@ class Failure:
     next: tuple[str, ...]
     severity: Severity = Severity.CONNECTIONS
     aliases: tuple[str, ...] = ()
+    need: str = ""
+    consequence: str = ""
+    by_proxy: bool = False

@@ -25,6 +25,9 @@ Evidence = tuple[tuple[Side, str], ...]
 NEEDS_SERVER: Final = "needs netduet-server beside the service"
 """Why a check of a service other than netduet-server is skipped."""
 
+LONGEST_LIVED: Final = "longest_lived"
+"""Figure of the idle check: the longest silence that connections survived, in seconds."""
+
 STARVED: Final = 0.5
 """Share of a missed deadline in which an end was not running that excuses the network."""
 
@@ -64,7 +67,8 @@ class Judgement:
     ``blocks``: the checks that need this one are skipped. ``absence`` is the reverse of
     a finding with ``missed_deadline``, for a check that passes by silence: it applies
     if this client was not running throughout that window. ``needs_server``: it was
-    skipped because only a netduet server can answer its questions.
+    skipped because only a netduet server can answer its questions. ``partial``: it was
+    skipped for some of the target's addresses.
     """
 
     summary: str
@@ -75,6 +79,7 @@ class Judgement:
     blocks: bool = False
     absence: Finding | None = None
     needs_server: bool = False
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ class CheckResult:
 
     ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
     ``needs_server``: it was skipped because no netduet server answers there.
+    ``notes`` are findings that matter to no application here (see ``needs``).
+    ``partial``: it was skipped for some of the target's addresses.
     """
 
     check: str
@@ -97,6 +104,8 @@ class CheckResult:
     follows: str | None = None
     earlier: str = ""
     needs_server: bool = False
+    notes: tuple[Finding, ...] = ()
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,9 @@ class Verdict:
 
     ``missing`` are the checks that did not run because of an interruption; ``asked_by``
     is the client's name and location, "" if unknown; ``requested`` are the checks that
-    the user named.
+    the user named. ``requirements`` are the needs that were stated, as typed, and
+    ``unmet_needs`` those that were not tested. ``proxied``: both ends have seen a TCP
+    proxy in between.
     """
 
     target: str
@@ -144,6 +155,14 @@ class Verdict:
     missing: tuple[str, ...] = ()
     asked_by: str = ""
     requested: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    unmet_needs: tuple[str, ...] = ()
+    proxied: bool = False
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What was found that matters to no application here."""
+        return tuple(note for result in self.results for note in result.notes)
 
     @property
     def service(self) -> str | None:
@@ -235,15 +254,8 @@ def result(  # noqa: PLR0917
         weigh_starvation(finding, stalled, health) for finding in judgement.findings
     )
     findings += _absence_finding(judgement.absence, stalled)
-    outcomes = {finding.outcome for finding in findings}
-    if Outcome.FAIL in outcomes:
-        outcome = Outcome.FAIL
-    elif Outcome.INCONCLUSIVE in outcomes:
-        outcome = Outcome.INCONCLUSIVE
-    elif judgement.skipped is not None:
-        outcome = Outcome.SKIP
-    else:
-        outcome = Outcome.PASS
+    otherwise = Outcome.PASS if judgement.skipped is None else Outcome.SKIP
+    outcome = worst_outcome(findings, otherwise)
     return CheckResult(
         check,
         question,
@@ -255,7 +267,17 @@ def result(  # noqa: PLR0917
         judgement.figures,
         judgement.blocks,
         needs_server=judgement.needs_server and outcome is Outcome.SKIP,
+        partial=judgement.partial,
     )
+
+
+def worst_outcome(findings: Sequence[Finding], otherwise: Outcome) -> Outcome:
+    """Return the outcome of findings, or another one without any."""
+    outcomes = {finding.outcome for finding in findings}
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        if outcome in outcomes:
+            return outcome
+    return otherwise
 
 
 def skipped_because_of(check: str, question: str, cause: str) -> CheckResult:
@@ -275,12 +297,15 @@ def conclude(
     missing: Sequence[str] = (),
     requested: Sequence[str] = (),
     severity: Callable[[str], int] = lambda _: 0,
+    requirements: Sequence[str] = (),
+    unmet_needs: Sequence[str] = (),
+    proxied: bool = False,
 ) -> Verdict:
     """Return the verdict over all checks of a target.
 
     The root finding is the one that hurts applications most, among the failures or,
     without one, the inconclusive findings. A ``requested`` check that was skipped is
-    no PASS. A finding because of which checks were
+    no PASS, and neither is one of the ``unmet_needs``. A finding because of which checks were
     skipped comes first; then ``severity`` decides, by failure class; then the order of
     the checks, in which each follows those that it needs.
     """
@@ -291,11 +316,12 @@ def conclude(
         for check_result in results
         if root_check is not None and check_result.follows is not None
     )
+    untested = bool(unmet_needs) or _needed_check_skipped(results, requested)
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
     elif interrupted or Outcome.INCONCLUSIVE in outcomes:
         outcome = Outcome.INCONCLUSIVE
-    elif Outcome.PASS in outcomes and not _needed_check_skipped(results, requested):
+    elif Outcome.PASS in outcomes and not untested:
         outcome = Outcome.PASS
     else:
         outcome = Outcome.SKIP
@@ -310,6 +336,9 @@ def conclude(
         expected,
         tuple(missing),
         requested=tuple(requested),
+        requirements=tuple(requirements),
+        unmet_needs=tuple(unmet_needs),
+        proxied=proxied,
     )
 
 

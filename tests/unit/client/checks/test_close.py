@@ -106,7 +106,8 @@ def test_closes_delivered_unchanged_pass() -> None:
     """If every kind of close arrives unchanged, there are no findings and no notes."""
     assert judged() == Judgement(
         "after a half-close, responses sent at once and 2 s later arrive in full; FIN and RST are delivered unchanged",
-        figures=dict.fromkeys([method.value for method in CloseMethod], "as it was"),
+        figures=dict.fromkeys([method.value for method in CloseMethod], "as it was")
+        | {"terminated": False},
     )
 
 
@@ -597,3 +598,31 @@ def test_remote_text_is_escaped() -> None:
     ):
         texts = [finding.seen, *(text for _, text in finding.evidence)]
         assert all(text.isprintable() for text in texts)
+
+
+BY_OUR_FIN = ServerView(make_ledger_entry(ended="eof", ended_by="client"))
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "expected"),
+    [
+        (CloseMethod.OWN_RESET, {"server": BY_OUR_FIN}, True),
+        (CloseMethod.OWN_RESET, {"server": still_open("ESTABLISHED")}, False),
+        (CloseMethod.OWN_RESET, {"server": MISSING}, False),
+        (CloseMethod.RESET, {"ending": EOF}, True),
+        (CloseMethod.RESET, {"ending": CUT}, True),
+        (CloseMethod.RESET, {"ending": None}, False),
+        (CloseMethod.RESET, {"ending": EOF, "server": MISSING}, False),
+        (CloseMethod.AT_ONCE, {"answered": 0}, True),
+        (CloseMethod.PAUSED, {"answered": 100, "ending": CUT}, True),
+        # A firewall can forge a reset, and IPVS forgets half-closed connections.
+        (CloseMethod.AT_ONCE, {"answered": 0, "ending": RESET}, False),
+        (CloseMethod.PAUSED, {"answered": 0, "ending": None}, False),
+        (CloseMethod.FINISH, {"answered": 0}, False),
+    ],
+)
+def test_end_of_stream_that_no_end_sent_proves_a_proxy(
+    method: CloseMethod, fields: dict[str, object], *, expected: bool
+) -> None:
+    """Nothing that only forwards packets makes a FIN out of a RST, or before data."""
+    assert judged(**{method.value: fields}).figures["terminated"] is expected

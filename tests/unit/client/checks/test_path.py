@@ -64,6 +64,7 @@ def test_agreeing_ends_pass_without_notes() -> None:
         "MSS 1448 in both directions, path MTU 1500",
         figures={
             "peer_address": "192.0.2.1",
+            "translated": False,
             "client_rtt": 250,
             "client_snd_mss": 1448,
             "client_pmtu": 1500,
@@ -189,8 +190,8 @@ def test_unknown_figures_are_none() -> None:
     """What a kernel did not report is None, never zero."""
     figures = judged(client_tcp_info=None, server_report=None).figures
     known = {key: value for key, value in figures.items() if value is not None}
-    assert known == {"peer_address": "192.0.2.1"}
-    assert len(figures) == 9
+    assert known == {"peer_address": "192.0.2.1", "translated": False}
+    assert len(figures) == 10
 
 
 @pytest.mark.parametrize(
@@ -260,3 +261,19 @@ def test_remote_text_is_escaped() -> None:
     texts = [judgement.summary, *judgement.remarks, *figures]
     assert all(text.isprintable() for text in texts)
     assert sum(r"\x1b[31mred\n\u202egnp" in text for text in texts) == 4
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "expected"),
+    [
+        ("192.0.2.1", 40000, False),
+        ("192.0.2.1", 40001, True),
+        ("192.0.2.9", 40000, True),
+    ],
+)
+def test_another_peer_at_the_server_is_translation(
+    address: str, port: int, *, expected: bool
+) -> None:
+    """The server sees another socket than this client's own."""
+    figures = judged(handshake=seen_as(address, port)).figures
+    assert figures["translated"] is expected

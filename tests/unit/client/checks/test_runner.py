@@ -18,6 +18,7 @@ from netduet.client.checks.base import Check, CheckContext
 from netduet.client.checks.checkpoint import Checkpoint
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.net.timeouts import Timeouts
+from netduet.client.results.needs import parse_requirements
 from netduet.client.results.target import Expect, Target
 from netduet.client.results.verdict import (
     CheckResult,
@@ -348,3 +349,113 @@ def test_checks_require_only_earlier_ones() -> None:
         assert declared.question.endswith("?")
         before.append(declared.name)
     assert len(set(before)) == len(CHECKS)
+
+
+# Needs
+
+TRANSLATED = Judgement("seen", figures={"translated": True})
+TERMINATED = Judgement("closed", figures={"terminated": True})
+DIRECT = Judgement("closed", figures={"terminated": False})
+NO_UDP = Judgement("no response", (Finding("udp.silent", "s"),))
+
+
+@pytest.mark.parametrize(
+    ("close", "needs", "expected"),
+    [
+        (TERMINATED, (), Outcome.PASS),
+        (DIRECT, (), Outcome.FAIL),
+        (SKIPPED, (), Outcome.FAIL),
+        (TERMINATED, ("udp",), Outcome.FAIL),
+        (DIRECT, ("tcp",), Outcome.PASS),
+    ],
+)
+async def test_what_a_proxy_does_not_promise_is_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+    close: Judgement,
+    needs: tuple[str, ...],
+    expected: Outcome,
+) -> None:
+    """The proof comes from checks that end after the finding; needs go before it."""
+    results = await run_with_needs(
+        monkeypatch,
+        needs,
+        check("path", TRANSLATED),
+        check("udp", NO_UDP),
+        check("close", close),
+    )
+    udp = results[1]
+    assert (udp.check, udp.outcome) == ("udp", expected)
+    assert [note.failure for note in udp.notes] == ["udp.silent"] * (
+        expected is Outcome.PASS
+    )
+
+
+async def run_with_needs(
+    monkeypatch: pytest.MonkeyPatch, needs: tuple[str, ...], *checks: Check[Any]
+) -> list[CheckResult]:
+    """Run checks of a target for applications with these needs."""
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    results: list[CheckResult] = []
+    requirements = parse_requirements(needs)
+    async with StallMonitor() as stalls:
+        made = CheckRunner(
+            replace(context(), requirements=requirements), stalls, results.append
+        )
+        await made.run()
+    assert made.verdict().proxied is (
+        not needs and results[-1].figures.get("terminated") is True
+    )
+    return results
+
+
+async def turns_of_the_loop() -> None:
+    """Let all that waits for nothing else run."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def test_undecided_row_waits_for_the_proof(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is reported as failed that may become a note."""
+    proven = asyncio.Event()
+
+    async def measure(_: CheckContext) -> int:
+        await proven.wait()
+        return 0
+
+    slow = Check("close", "?", (), measure, lambda _: TERMINATED)
+    checks = (check("path", TRANSLATED), check("udp", NO_UDP), slow)
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    results: list[CheckResult] = []
+    async with StallMonitor() as stalls:
+        made = CheckRunner(context(), stalls, results.append)
+        running = asyncio.create_task(made.run())
+        await turns_of_the_loop()
+        assert [result.check for result in results] == ["path"]
+        proven.set()
+        await running
+    assert outcomes(results) == ["PASS", "PASS", "PASS"]
+
+
+async def test_interruption_before_the_proof_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What may be a note or a failure is neither."""
+
+    async def measure(_: CheckContext) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    endless = Check("close", "?", (), measure, lambda _: TERMINATED)
+    checks = (check("path", TRANSLATED), check("udp", NO_UDP), endless)
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    results: list[CheckResult] = []
+    async with StallMonitor() as stalls:
+        made = CheckRunner(context(), stalls, results.append)
+        running = asyncio.create_task(made.run())
+        await turns_of_the_loop()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert outcomes(results) == ["PASS", "INCONCLUSIVE"]
+    assert made.verdict().outcome is Outcome.INCONCLUSIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,8 @@ def test_root_has_all_details_of_its_class() -> None:
         "figures": {"lost_syns": 2, "acked": None},
         "causes": list(known.causes),
         "next": list(known.next),
+        "need": "",
+        "consequence": "",
     }
     assert (target["root_check"], target["follows"]) == ("reach", ["path"])
     assert target["checks"][1]["findings"] == [target["root"]]
@@ -143,6 +146,7 @@ def test_passed_check_has_notes_and_figures() -> None:
             "follows_from": None,
             "earlier": None,
             "needs_server": False,
+            "notes": [],
         }
     ]
 
@@ -207,3 +211,28 @@ def test_document_describes_the_client(throttled: float | None) -> None:
         "throttled_seconds": throttled,
     }
     assert (report["schema_version"], report["netduet"]) == (1, __version__)
+
+
+def test_notes_have_the_shape_of_findings() -> None:
+    """The document has what is needed, what is unmet, and each note's consequence."""
+    note = Finding("udp.silent", "no answer")
+    noted = replace(done("udp"), notes=(note,))
+    verdict = conclude(
+        "a:1",
+        [noted],
+        requirements=("tcp", "reset"),
+        unmet_needs=("reset",),
+        proxied=True,
+    )
+    [target] = read(verdict)["targets"]
+    assert (target["needs"], target["unmet_needs"]) == (["tcp", "reset"], ["reset"])
+    assert (target["proxied"], target["root"]) == (True, None)
+    [check] = target["checks"]
+    [found] = check["notes"]
+    assert (found["class"], found["need"], found["seen"]) == (
+        "udp.silent",
+        "udp",
+        "no answer",
+    )
+    assert found["consequence"] == CATALOGUE["udp.silent"].consequence
+    assert check["findings"] == []

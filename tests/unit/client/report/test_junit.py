@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from netduet.client.report.junit import document
@@ -89,3 +90,14 @@ def test_skipped_check_names_its_cause() -> None:
     skipped = case.find("skipped")
     assert skipped is not None
     assert "identity" in str(skipped.get("message"))
+
+
+def test_note_is_output_of_a_passed_check() -> None:
+    """It is no failure, and a reader of the CI report sees it."""
+    noted = replace(done("udp"), notes=(Finding("udp.silent", "no answer"),))
+    [case] = suite(noted)
+    [output] = case
+    assert output.tag == "system-out"
+    text = output.text or ""
+    assert text.splitlines()[2].startswith("no answer; programs that use UDP")
+    assert text.endswith("[udp.silent]")

@@ -322,3 +322,68 @@ def test_text_uses_the_width(width: int) -> None:
     ):
         assert max(len(plain(line)) for line in part) <= width
     assert max(len(plain(line)) for line in text.rows(results, width)) > width - 6
+
+
+NOTED = replace(
+    done("close"),
+    notes=(Finding("close.reset_hidden", "192.0.2.1:80: a reset became an end"),),
+)
+
+
+def test_note_has_observation_consequence_and_class() -> None:
+    """One paragraph says what was seen and what applications notice of it."""
+    _, *lines = [plain(line) for line in text.result(NOTED, width=80)]
+    paragraph = " ".join(" ".join(lines).split())
+    assert paragraph == (
+        "note: 192.0.2.1:80: a reset became an end; "
+        f"{CATALOGUE['close.reset_hidden'].consequence} [close.reset_hidden]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"proxied": True},
+            (
+                "PASS: TCP between here and server:80 works, through a proxy; "
+                "the notes say what it does not carry"
+            ),
+        ),
+        (
+            {"requirements": ("tcp", "idle=10m")},
+            (
+                "PASS: the network between here and server:80 has what is needed: "
+                "tcp, idle=10m"
+            ),
+        ),
+        (
+            {"requirements": ("tcp", "udp"), "unmet_needs": ("udp",)},
+            "SKIP: no verdict on server:80: needed, but not proven: udp",
+        ),
+    ],
+)
+def test_verdict_claims_what_is_needed_and_no_more(
+    fields: dict[str, object], expected: str
+) -> None:
+    """A pass with notes does not say that the network works."""
+    concluded = conclude("server:80", [NOTED], **fields)  # type: ignore[arg-type]
+    lines = [plain(line) for line in text.verdict(concluded)]
+    assert " ".join(" ".join(lines).split()) == expected
+
+
+def test_need_that_only_netduet_server_tests_is_named() -> None:
+    """Beside another service there is a remedy."""
+    skipped = Judgement("", skipped="needs it", needs_server=True)
+    close = result("close", "?", skipped, 0.0, lambda *_: 0.0)
+    concluded = conclude(
+        "db:5432",
+        [done("name"), close],
+        requirements=("tcp", "reset"),
+        unmet_needs=("reset",),
+    )
+    lines = [plain(line) for line in text.verdict(concluded)]
+    assert " ".join(" ".join(lines).split()) == (
+        "SKIP: no verdict on db:5432: needed, but not proven: reset (needs "
+        "netduet-server beside the service)"
+    )

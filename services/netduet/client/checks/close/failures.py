@@ -6,9 +6,23 @@ from typing import Final
 
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Need
 
 _DIRECT: Final = (
     "connect directly to the server's address, bypassing any proxy or load balancer"
+)
+
+# Facts: nginx.org ngx_stream_proxy_module (proxy_half_close off, since 1.21.4),
+# socat(1) (-t: 0.5 s until the other direction is closed too), HAProxy's configuration
+# manual (timeout client-fin, server-fin), Linux ip_vs (TCP CLOSE_WAIT: 60 s).
+_HALF_CLOSE: Final = (
+    "clients that shut down their sending side and wait will lose the answer here (nc "
+    "-N, rsh): nginx stream proxy_half_close off, socat -t 0.5"
+)
+_RESET: Final = (
+    "an abort at one end looks like a normal end at the other, so half a transfer can "
+    "pass for a whole one where only the end of the stream marks its end: most TCP "
+    "proxies do that (docker-proxy, HAProxy, nginx stream, socat)"
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -32,6 +46,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             "have the application signal the end of its data in its own protocol rather than with a FIN",
         ),
+        need=Need.HALF_CLOSE,
+        consequence=_HALF_CLOSE,
+        by_proxy=True,
     ),
     Failure(
         "close.answer_cut",
@@ -101,6 +118,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             _DIRECT,
         ),
+        need=Need.RESET,
+        consequence=_RESET,
+        by_proxy=True,
     ),
     Failure(
         "close.reset_lost",

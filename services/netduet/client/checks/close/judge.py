@@ -16,6 +16,7 @@ from netduet.client.checks.close.results import (
     CloseResult,
     CloseTrial,
 )
+from netduet.client.checks.close.termination import is_terminated
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
@@ -84,6 +85,7 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
         )
         for trial in result.trials
     }
+    figures["terminated"] = is_terminated(result.trials)
     skipped = None
     if reason and not findings:
         skipped = f"not judged, because {reason}: see the size check"

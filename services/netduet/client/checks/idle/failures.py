@@ -6,9 +6,24 @@ from typing import Final
 
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Need
 
 _KEEP_ALIVE: Final = "enable TCP keep-alive in the application, at an interval well below the idle timeout: SO_KEEPALIVE with TCP_KEEPIDLE; the kernel's default of 2 hours is too long"
 _RAISE: Final = "raise the idle timeout on the device in between, if it is yours"
+
+# Facts: nginx.org ngx_stream_proxy_module (proxy_timeout 10m), HAProxy's configuration
+# manual (timeout client, server, tunnel), Envoy's tcp_proxy (idle_timeout 1 h), AWS
+# "Network Load Balancers" (350 s, then a reset for whoever sends), Azure "TCP reset and
+# idle timeout" (4 min, without a reset unless enabled), Linux ip_vs (900 s).
+_DEAD: Final = (
+    "the next request on a pooled or long-lived connection fails: HAProxy timeout "
+    "client, server and tunnel, nginx stream proxy_timeout (10m), Envoy idle_timeout "
+    "(1 h), AWS NLB (350 s)"
+)
+_DEAD_SILENTLY: Final = (
+    "the next request on a pooled or long-lived connection hangs until a timeout: "
+    "Azure Load Balancer (4 min), IPVS of Swarm and kube-proxy (15 min)"
+)
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -28,6 +43,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             _RAISE,
             "narrow the idle timeout down with --idle-rungs, to find out which device it belongs to",
         ),
+        need=Need.IDLE,
+        consequence=_DEAD,
     ),
     Failure(
         "idle.closed",
@@ -45,6 +62,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
             _RAISE,
         ),
+        need=Need.IDLE,
+        consequence=_DEAD,
     ),
     Failure(
         "idle.silent",
@@ -65,6 +84,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "set TCP_USER_TIMEOUT; otherwise the application waits for 15 minutes",
         ),
         severity=Severity.STALL,
+        need=Need.IDLE,
+        consequence=_DEAD_SILENTLY,
     ),
     Failure(
         "idle.interrupted",
@@ -79,5 +100,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the server has reached its connection limit",
         ),
         ("run the check again while the server stays up",),
+        need=Need.IDLE,
+        consequence="how long idle connections live here is not known",
     ),
 )

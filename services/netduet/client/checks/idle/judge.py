@@ -20,6 +20,7 @@ from netduet.client.checks.idle.service_hold import ServiceHolds, judge_service
 from netduet.client.net.dial import Address
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
+    LONGEST_LIVED,
     Figures,
     Finding,
     Judgement,
@@ -64,7 +65,7 @@ def judge(result: IdleResult | ServiceHolds, _: CheckOptions) -> Judgement:
         without_keepalive, lived, died
     )
     figures: Figures = {
-        "longest_lived": max(lived, default=None),
+        LONGEST_LIVED: max(lived, default=None),
         "shortest_died": min(died, default=None),
         "keepalive_longest_lived": max(keepalive_lived, default=None),
         "keepalive_shortest_died": min(keepalive_died, default=None),

@@ -53,7 +53,9 @@ async def measure(
     context: CheckContext, answer: IdentityAnswer
 ) -> IdleResult | ServiceHolds:
     """Hold all connections concurrently; this takes as long as the longest rung."""
-    rungs = sorted(set(context.options.idle_rungs or RUNGS_SECONDS[context.profile]))
+    usual = context.options.idle_rungs or RUNGS_SECONDS[context.profile]
+    needed = context.requirements.idle
+    rungs = sorted({*usual, *((needed,) if needed else ())})
     if answer.is_service:
         return await hold_all(answer, context.timeouts, rungs)
     limit = answer.hold_limit

@@ -21,7 +21,12 @@ from netduet.client.net.service_connection import (
     open_service,
 )
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.client.results.verdict import (
+    LONGEST_LIVED,
+    Figures,
+    Finding,
+    Judgement,
+)
 from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
@@ -163,7 +168,7 @@ def judge_service(measured: ServiceHolds) -> Judgement:
         shortest = min(hold.ended_after or hold.rung for hold in closed)
         parts.append(f"the other end closes them after {shortest:.0f} s")
     figures: Figures = {
-        "longest_lived": max(lived, default=None),
+        LONGEST_LIVED: max(lived, default=None),
         "shortest_died": min(
             (hold.rung for hold in held if not hold.answered), default=None
         ),

@@ -6,6 +6,7 @@ from typing import Final
 
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Need
 
 _ALONE: Final = "run --checks load --profile full while nothing else uses the path"
 
@@ -52,6 +53,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             _ALONE,
         ),
         severity=Severity.PERFORMANCE,
+        need=Need.RATE,
+        consequence="transfers take longer than required",
     ),
     Failure(
         "load.cut",

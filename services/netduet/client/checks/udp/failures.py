@@ -6,6 +6,16 @@ from typing import Final
 
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+from netduet.client.results.needs import Need
+
+# Facts: docs.docker.com "Publishing ports" (without /udp, a port is published for TCP),
+# nginx.org ngx_stream_core_module (listen … udp), kubernetes.io "Service" (protocol:
+# TCP unless UDP is named), AWS "Listeners for your NLB" (TCP, UDP, TCP_UDP).
+_NO_UDP: Final = (
+    "programs that use UDP (DNS, QUIC, NTP, syslog) do not work here: a port is carried "
+    "for TCP alone unless UDP is named, as in docker run -p PORT:PORT/udp, nginx listen "
+    "PORT udp, a Service port with protocol: UDP"
+)
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -22,7 +32,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "the responses are dropped on the way back (a firewall that does not "
                 "track UDP flows)"
             ),
-            "a load balancer or published port in front carries only TCP",
+            (
+                "a load balancer, proxy or published port in front carries only TCP: "
+                "docker run -p without /udp, HAProxy, nginx stream without listen udp, "
+                "socat TCP-LISTEN"
+            ),
         ),
         (
             "check the rules for UDP on the port, in both directions",
@@ -33,6 +47,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "capture on the server (tcpdump udp port PORT): do the datagrams arrive?",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence=_NO_UDP,
+        by_proxy=True,
     ),
     Failure(
         "udp.rejected",
@@ -43,13 +60,19 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "nothing listens for datagrams there: the server was started with udp=false",
             "a firewall rejects UDP (REJECT)",
-            "the port is published only for TCP",
+            (
+                "the port is published or proxied only for TCP: docker run -p without "
+                "/udp, HAProxy, nginx stream without listen udp, socat TCP-LISTEN"
+            ),
         ),
         (
             "check what listens on the server: ss -uln; NETDUET_SERVER_UDP",
             "check the rules for UDP on the host that sent the ICMP error",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence=_NO_UDP,
+        by_proxy=True,
     ),
     Failure(
         "udp.not_netduet",
@@ -64,6 +87,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ("check what listens on the server for UDP: ss -ulnp",),
         severity=Severity.DATAGRAMS,
         aliases=("udp.stranger",),
+        need=Need.UDP,
+        consequence="clients that use UDP reach another program than those that use TCP",
     ),
     Failure(
         "udp.misaddressed",
@@ -89,6 +114,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="programs that use UDP discard the responses",
     ),
     Failure(
         "udp.unsent",
@@ -101,6 +128,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         ("run the check again on a host that is less busy",),
         severity=Severity.PROBE,
+        need=Need.UDP,
+        consequence="how UDP works on this path is not known",
     ),
     Failure(
         "udp.loss",
@@ -121,6 +150,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "look for drops on each interface along the path: ip -s link, tc -s qdisc",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="programs that use UDP lose data, or wait for retries (DNS resolvers: seconds)",
     ),
     Failure(
         "udp.overflow",
@@ -139,6 +170,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check its sockets' drops: ss -uanm (d), nstat -az UdpRcvbufErrors",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="a program that reads too slowly loses datagrams",
     ),
     Failure(
         "udp.duplicated",
@@ -153,6 +186,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "capture traffic at the receiver: do the copies come from different MAC addresses?",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="programs that use UDP and do not recognise duplicates act twice",
     ),
     Failure(
         "udp.reordered",
@@ -165,6 +200,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         ("select links by addresses and ports (layer3+4), not round-robin",),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="programs that use UDP and expect an order (RTP, syslog) mix data up",
     ),
     Failure(
         "udp.black_hole",
@@ -187,6 +224,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "find the router that drops the packets: tracepath -n ADDRESS",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="large datagrams never arrive: DNS responses with DNSSEC, tunnels, QUIC with a large packet size",
     ),
     Failure(
         "udp.fragments",
@@ -206,5 +245,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "keep datagrams small: DNS over UDP at 1232 bytes, tunnels with a lower MTU",
         ),
         severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence="datagrams above the MTU never arrive: large DNS responses, Kerberos, SIP over UDP",
     ),
 )
