@@ -28,6 +28,9 @@ DNS stub resolvers wait at least (RFC 1035 §4.2.1 recommends 2 to 5 s)."""
 
 MAX_FIRST_BYTES: Final = 256
 
+_MIN_WAIT_SECONDS: Final = 0.01
+"""Seconds left below which nothing is sent again: timers fire a little early."""
+
 
 class DatagramService(asyncio.DatagramProtocol):
     """One UDP socket and its conversation; make it by ``open_datagram_service``."""
@@ -73,14 +76,13 @@ class DatagramService(asyncio.DatagramProtocol):
         start = time.monotonic()
         question = self.conversation.start()
         resent = -1
-        while True:
+        left = timeout
+        while left > _MIN_WAIT_SECONDS and not self._is_opened():
             self._send(question)
             resent += 1
-            left = start + timeout - time.monotonic()
             await self._wakeup.wait_until(self._is_opened, min(RESEND_SECONDS, left))
-            end = time.monotonic()
-            if self._is_opened() or end >= start + timeout:
-                break
+            left = start + timeout - time.monotonic()
+        end = time.monotonic()
         cause, detail = None, ""
         if self.error is not None:
             cause, detail = classify(self.error)
