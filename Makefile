@@ -8,7 +8,7 @@ READY := .venv/ready
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-up: $(READY) ## Run the pair in containers and print the verdict; the server stays
+up: ## Run the pair in containers and print the verdict; the server stays
 	@deploy/up
 
 down: ## Remove what `make up` created, except the images

@@ -112,14 +112,24 @@ def test_up_rejects_a_misspelt_setting(clone: Clone) -> None:
     assert "Traceback" not in up.stderr
 
 
-def test_up_reports_a_port_in_use(clone: Clone) -> None:
-    """A published port in use is named, with the remedy."""
-    with socket.create_server(("127.0.0.1", clone.port)):
-        up = clone.make("up")
+@pytest.mark.parametrize("named", [True, False])
+def test_up_reports_a_port_in_use(
+    clone: Clone, engine: docker.DockerClient, *, named: bool
+) -> None:
+    """A published port in use is named, with the remedy, and nothing is left behind.
+
+    Without the variable and without a .env it is the default port.
+    """
+    port, env = (clone.port, {}) if named else (12345, {"NETDUET_PUBLISH_PORT": ""})
+    with socket.create_server(("127.0.0.1", port)):
+        up = clone.make("up", **env)
     assert up.returncode != 0
-    assert str(clone.port) in up.stderr
-    assert "NETDUET_PUBLISH_PORT" in up.stderr
+    assert f"port {port} is in use on this machine" in up.stderr
+    assert "NETDUET_PUBLISH_PORT=12346" in up.stderr
     assert "Traceback" not in up.stdout + up.stderr
+    label = {"label": f"com.docker.compose.project={clone.project}"}
+    assert engine.containers.list(all=True, filters=label) == []
+    assert engine.networks.list(filters=label) == []
 
 
 def test_up_without_an_engine_runs_two_processes(clone: Clone) -> None:

@@ -50,6 +50,15 @@ NGINX_BAD_GATEWAY = Service(
 NGINX_TLS = Service(
     "nginx-tls", "https", 443, _nginx(f"listen 443 ssl; {_TLS} {_PAGE}")
 )
+NGINX_LOCAL = Service(
+    "nginx-local", "http", 80, _nginx(f"listen 127.0.0.1:80; {_PAGE}")
+)
+NGINX_EXPIRED = Service(
+    "nginx-expired",
+    "https",
+    443,
+    _nginx(f"listen 443 ssl; {_TLS.replace('cert.pem', 'expired.pem')} {_PAGE}"),
+)
 NGINX_TLS_HTTP2 = Service(
     "nginx-tls-http2",
     "https",
@@ -84,6 +93,9 @@ ETCD = Service(
 )
 
 REDIS = Service("redis", "redis", 6379, "exec redis-server --protected-mode no")
+REDIS_LOCAL = Service(
+    "redis-local", "redis", 6379, "exec redis-server --bind 127.0.0.1"
+)
 REDIS_PASSWORD = Service(
     "redis-password", "redis", 6379, "exec redis-server --requirepass secret"
 )
@@ -133,6 +145,13 @@ exec mariadbd --no-defaults --user=mysql --datadir=/work/data --bind-address='*'
 --socket=/work/socket --pid-file=/work/pid --init-file=/work/start.sql"""
 MARIADB = Service(
     "mariadb", "mysql", 3306, _MARIADB % "CREATE USER somebody IDENTIFIED BY 'secret';"
+)
+MARIADB_STRICT = Service(
+    "mariadb-strict",
+    "mysql",
+    3306,
+    f"{_MARIADB} --max-connect-errors=2"
+    % "CREATE USER somebody IDENTIFIED BY 'secret';",
 )
 MARIADB_LOCAL_ONLY = Service(
     "mariadb-local-only", "mysql", 3306, _MARIADB % "SELECT 1;"

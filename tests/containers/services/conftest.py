@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
 
 from tests.containers.conftest import exclusive_lock
 from tests.containers.sandbox import Images, Sandbox, engine_handle
@@ -31,6 +32,7 @@ class RunningService:
     container: DockerContainer
     host: str
     port: int
+    network: Network
 
 
 StartService = Callable[[Service], RunningService]
@@ -93,6 +95,7 @@ def start_service(services_image: str, sandbox: Sandbox) -> StartService:
         handle.reload()
         [binding, *_] = handle.attrs["NetworkSettings"]["Ports"][key]
         host = container.get_container_host_ip()
-        return RunningService(service, container, host, int(binding["HostPort"]))
+        published = int(binding["HostPort"])
+        return RunningService(service, container, host, published, network)
 
     return start

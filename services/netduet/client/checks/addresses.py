@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+MIN_CONNECTIONS: Final = 10
+"""Connections in a row that a service must allow for checks with many connections."""
+
 MAX_ADDRESSES: Final = 4
 """Default maximum of addresses at which a check runs."""
 
@@ -29,13 +32,15 @@ class AddressResults(Generic[Result]):
     """The results of a check by address, and the options that judge them.
 
     ``unsupported`` are the addresses whose server lacks a required feature,
-    ``services`` those of services that the check cannot measure.
+    ``services`` those of services that the check cannot measure; ``spared`` are services
+    that would take its connections for an attack.
     """
 
     results: tuple[Result, ...]
     options: CheckOptions
     unsupported: tuple[Address, ...] = ()
     services: tuple[Address, ...] = ()
+    spared: tuple[IdentityAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class AddressCheck(Generic[Result]):
     ``measure_address`` gets the identity answer of an address; ``judge_address`` is
     pure. An address whose server lacks a feature that the check ``requires`` is not
     measured; neither is a service other than netduet-server, unless the check measures
-    ``any_service``. Addresses are measured concurrently, or ``in_turn`` if they would share
+    ``any_service``, or one that is asked over UDP, unless it measures ``datagrams``. A
+    service that blocks clients with ``many_connections`` is left out, too. Addresses are measured concurrently, or ``in_turn`` if they would share
     the path. ``max_addresses`` is a number, or one per profile. ``finish`` may change
     the merged judgement.
     """
@@ -54,6 +60,8 @@ class AddressCheck(Generic[Result]):
     judge_address: Callable[[Result, CheckOptions], Judgement]
     requires: frozenset[str] = frozenset()
     any_service: bool = False
+    datagrams: bool = False
+    many_connections: bool = False
     max_addresses: int | dict[str, int] = MAX_ADDRESSES
     in_turn: bool = False
     finish: Callable[[Judgement, Sequence[Result]], Judgement] | None = None
@@ -82,7 +90,10 @@ class AddressCheck(Generic[Result]):
         answers = [answer for answer in usable if self._can_measure(answer)]
         left_out = [answer for answer in usable if not self._can_measure(answer)]
         unsupported = tuple(each.address for each in left_out if each.is_netduet)
-        services = tuple(each.address for each in left_out if each.is_service)
+        spared = tuple(each for each in left_out if self._is_spared(each))
+        services = tuple(
+            each.address for each in left_out if each.is_service and each not in spared
+        )
         if self.in_turn:
             results = [
                 await self.measure_address(context, answer) for answer in answers
@@ -91,12 +102,25 @@ class AddressCheck(Generic[Result]):
             results = await asyncio.gather(
                 *(self.measure_address(context, answer) for answer in answers)
             )
-        return AddressResults(tuple(results), context.options, unsupported, services)
+        return AddressResults(
+            tuple(results), context.options, unsupported, services, spared
+        )
 
     def _can_measure(self, answer: IdentityAnswer) -> bool:
         if answer.is_netduet:
             return self.requires <= answer.features
-        return self.any_service
+        if self._is_spared(answer):
+            return False
+        return self.any_service and (self.datagrams or not answer.is_over_udp)
+
+    def _is_spared(self, answer: IdentityAnswer) -> bool:
+        """Whether the service would take the check's connections for an attack."""
+        protocol = answer.protocol
+        return (
+            self.many_connections
+            and protocol is not None
+            and protocol.max_connections < MIN_CONNECTIONS
+        )
 
     def judge(self, measured: AddressResults[Result]) -> Judgement:
         """Judge each address, and merge the judgements."""
@@ -112,12 +136,21 @@ class AddressCheck(Generic[Result]):
             judgements.append(
                 Judgement("", skipped=f"{where}: {NEEDS_SERVER}", needs_server=True)
             )
+        judgements += [
+            Judgement("", skipped=f"{answer.address}: {_spared_text(answer)}")
+            for answer in measured.spared
+        ]
         if not judgements:
             return Judgement("", skipped="no netduet server to connect to")
         merged = _merge(judgements)
         if self.finish is None or not measured.results:
             return merged
         return self.finish(merged, measured.results)
+
+
+def _spared_text(answer: IdentityAnswer) -> str:
+    title = "the service" if answer.protocol is None else answer.protocol.title
+    return f"not run: {title} blocks clients that often connect without a login"
 
 
 def _merge(judgements: Sequence[Judgement]) -> Judgement:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from netduet.client.net.timeouts import Timeouts
+from netduet.client.protocols import find_protocol
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 from netduet.client.results.needs import Requirements
 from netduet.client.results.target import Expect, Target
 
 if TYPE_CHECKING:
+    from netduet.client.protocols.base import Protocol
     from netduet.client.results.verdict import Judgement
 
 Measurement = TypeVar("Measurement")
@@ -60,6 +62,11 @@ class CheckContext:
     expect_protocol: str = ""
     server_name: str = ""
     requirements: Requirements = field(default_factory=Requirements)
+
+    @property
+    def demanded_protocol(self) -> Protocol | None:
+        """The protocol that the target, or else the settings, demand; None for none."""
+        return find_protocol(self.target.protocol or self.expect_protocol)
 
     def earlier(self, kind: type[Measurement]) -> Measurement:
         """Return the measurement of a check that this one needs.

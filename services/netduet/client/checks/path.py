@@ -262,7 +262,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
 )
 
 
-CHECK: Final = AddressCheck(measure, judge, any_service=True, max_addresses=8).as_check(
+CHECK: Final = AddressCheck(
+    measure, judge, any_service=True, datagrams=True, max_addresses=8
+).as_check(
     "path",
     "Which client address does the server see, and what are the MSS and path MTU?",
     FAILURES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from netduet.client.checks.base import Check, CheckContext
@@ -16,6 +17,10 @@ from netduet.client.checks.containers import (
 )
 from netduet.client.checks.name import NameResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, connect
+from netduet.client.net.dialer import ServiceDialer
+from netduet.client.net.timeouts import Timeouts
+from netduet.client.protocols import protocols_of_port
+from netduet.client.protocols.base import Protocol
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement
@@ -29,7 +34,16 @@ _FAILURE_TEXTS: Final = {
     "reach.refused": "refuses connections",
     "reach.timeout": "does not respond to connection attempts",
     "reach.unreachable": "cannot be reached",
+    "reach.no_response": "does not respond to datagrams",
+    "reach.port_unreachable": "has no service on that UDP port",
 }
+
+_FAILURES_BY_CAUSE: Final = {
+    Cause.REFUSED: ("reach.refused", "reach.port_unreachable"),
+    Cause.TIMEOUT: ("reach.timeout", "reach.no_response"),
+    Cause.UNREACHABLE: ("reach.unreachable", "reach.unreachable"),
+}
+"""Failure classes of TCP and of UDP."""
 
 _ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 
@@ -58,14 +72,21 @@ class ReachResult:
 
 
 async def measure(context: CheckContext) -> ReachResult:
-    """Connect to all addresses concurrently, and close again."""
+    """Connect to all addresses concurrently, and close again; over UDP, ask them."""
     addresses = context.earlier(NameResult).resolution.addresses
-    tried = await asyncio.gather(
-        *(
+    protocol = context.demanded_protocol or _usual_protocol(context.target.port)
+    if protocol is not None and (protocol.datagrams or protocol.counts_silence):
+        dialer = partial(ServiceDialer, protocol=protocol, host=context.target.host)
+        attempts = [
+            _ask(dialer(address), context.timeouts)
+            for address in addresses[:MAX_ADDRESSES]
+        ]
+    else:
+        attempts = [
             _try_address(address, context.timeouts.connect)
             for address in addresses[:MAX_ADDRESSES]
-        )
-    )
+        ]
+    tried = await asyncio.gather(*attempts)
     accepted = any(attempt.cause in _ACCEPTED_CAUSES for attempt in tried)
     return ReachResult(
         tuple(tried),
@@ -75,11 +96,34 @@ async def measure(context: CheckContext) -> ReachResult:
     )
 
 
+def _usual_protocol(port: int) -> Protocol | None:
+    """Return the protocol that usually listens there and must be greeted, if any."""
+    return next((each for each in protocols_of_port(port) if each.counts_silence), None)
+
+
 async def _try_address(address: Address, timeout: float) -> ConnectResult:
     connect_result = await connect(address, timeout)
     if connect_result.sock is not None:
         connect_result.sock.close()
     return connect_result
+
+
+async def _ask(dialer: ServiceDialer, timeouts: Timeouts) -> ConnectResult:
+    is_datagram = dialer.protocol is not None and dialer.protocol.datagrams
+    async with dialer.open(timeouts) as (handshake, connection):
+        if connection is not None:
+            await connection.end(timeouts.answer)
+    is_refused = is_datagram or not handshake.accepted
+    return ConnectResult(
+        dialer.address,
+        None,
+        handshake.cause if is_refused else None,
+        handshake.detail,
+        handshake.resent if is_datagram else 0,
+        handshake.start,
+        handshake.end,
+        is_datagram=is_datagram,
+    )
 
 
 def judge(reach: ReachResult) -> Judgement:
@@ -110,8 +154,9 @@ def judge(reach: ReachResult) -> Judgement:
             remarks += (note,) if note else ()
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
     verb = "does" if len(failed) == 1 else "do"
+    what = "respond" if failed[0].is_datagram else "accept connections"
     seen = (
-        f"{len(failed)} of {len(routed)} addresses {verb} not accept connections: "
+        f"{len(failed)} of {len(routed)} addresses {verb} not {what}: "
         f"{_join_addresses(failed)}"
     )
     evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in routed)
@@ -125,16 +170,14 @@ def judge(reach: ReachResult) -> Judgement:
 def _unreachable_finding(failed: list[ConnectResult]) -> Finding:
     """Return the finding that no address accepts; its class is the first one's."""
     first = failed[0]
-    name = {
-        Cause.REFUSED: "reach.refused",
-        Cause.TIMEOUT: "reach.timeout",
-        Cause.UNREACHABLE: "reach.unreachable",
-    }.get(first.cause or Cause.OTHER, "reach.other")
+    names = _FAILURES_BY_CAUSE.get(first.cause or Cause.OTHER)
+    name = names[first.is_datagram] if names else "reach.other"
     evidence = tuple((Side.CLIENT, _describe_attempt(attempt)) for attempt in failed)
     figures: Figures = {
         "lost_syns": sum(connect_result.lost_syns for connect_result in failed)
     }
-    seen = f"no address accepts connections: {_join_addresses(failed)}"
+    does = "responds" if first.is_datagram else "accepts connections"
+    seen = f"no address {does}: {_join_addresses(failed)}"
     if len(failed) == 1:
         seen = f"{first.address} {_FAILURE_TEXTS.get(name, 'cannot be connected to')}"
     return Finding(
@@ -177,17 +220,19 @@ def _missed_deadline(failed: list[ConnectResult]) -> TimeSpan | None:
 def _describe_attempt(attempt: ConnectResult) -> str:
     duration = f"{attempt.seconds * 1000:.1f} ms"
     if attempt.cause is None:
-        return f"{attempt.address} accepted in {duration}"
+        verb = "responded" if attempt.is_datagram else "accepted"
+        return f"{attempt.address} {verb} in {duration}"
     if attempt.cause is Cause.RESET:
         return f"{attempt.address} accepted, then reset immediately, after {duration}"
     if attempt.cause is Cause.TIMEOUT:
-        syns = _count_syns(attempt.lost_syns + 1)
-        return f"{attempt.address}: {syns} in {attempt.seconds:.1f} s, no response"
+        sent = _count_packets(attempt, attempt.lost_syns + 1)
+        return f"{attempt.address}: {sent} in {attempt.seconds:.1f} s, no response"
     return f"{attempt.address}: {attempt.detail}, after {duration}"
 
 
-def _count_syns(syns: int) -> str:
-    return f"{syns} SYN{'s' if syns > 1 else ''}"
+def _count_packets(attempt: ConnectResult, count: int) -> str:
+    word = "datagram" if attempt.is_datagram else "SYN"
+    return f"{count} {word}{'s' if count > 1 else ''}"
 
 
 def _summary(accepted: list[ConnectResult], failed: list[ConnectResult]) -> str:
@@ -195,7 +240,8 @@ def _summary(accepted: list[ConnectResult], failed: list[ConnectResult]) -> str:
     if len(accepted) > len(parts):
         parts.append(f"and {len(accepted) - len(parts)} more")
     if failed:
-        parts.append(f"no connection to {_join_addresses(failed)}")
+        what = "response from" if failed[0].is_datagram else "connection to"
+        parts.append(f"no {what} {_join_addresses(failed)}")
     return "; ".join(parts)
 
 
@@ -214,11 +260,19 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
             f"{families} not tried: this host has no route to {_join_addresses(no_route)}"
         )
     remarks += [
-        f"{attempt.address} accepted only after {_count_syns(attempt.lost_syns)} had "
-        f"been retransmitted, in {attempt.seconds:.1f} s: packets are lost, or the "
-        "server or the path is slow (a kernel retransmits after 1 s)"
+        f"{attempt.address} accepted only after "
+        f"{_count_packets(attempt, attempt.lost_syns)} had been retransmitted, in "
+        f"{attempt.seconds:.1f} s: packets are lost, or the server or the path is slow "
+        "(a kernel retransmits after 1 s)"
         for attempt in reach.accepted
-        if attempt.lost_syns
+        if attempt.lost_syns and not attempt.is_datagram
+    ]
+    remarks += [
+        f"{attempt.address} responded only after "
+        f"{_count_packets(attempt, attempt.lost_syns)} had got no response: packets are "
+        "lost, or the service is slow"
+        for attempt in reach.accepted
+        if attempt.lost_syns and attempt.is_datagram
     ]
     if reach.left_out:
         remarks.append(f"{reach.left_out} further addresses were not tried")
@@ -262,6 +316,39 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check the firewalls and network policies between the two",
             "check that the address is the server's current one",
             "capture on the server (tcpdump tcp port PORT): do SYNs arrive?",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "reach.port_unreachable",
+        "nothing listens on the UDP port",
+        "The host, or a firewall, responded to the datagram with ICMP port unreachable.",
+        Location.SERVER,
+        (
+            "the service is not running, or listens on another port or address",
+            "a firewall rejects the datagrams (REJECT)",
+            "only the TCP port is published (docker: -p 53:53/udp publishes UDP)",
+        ),
+        (
+            "check what listens there: ss -uln",
+            "compare the requested port with the listening port",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "reach.no_response",
+        "datagrams get no response",
+        "Datagrams were sent several times, and nothing came back at all.",
+        Location.UNKNOWN,
+        (
+            "a firewall, security group or network policy drops UDP",
+            "the service is frozen, or does not respond to this client",
+            "the address is stale: a container or host that is gone",
+        ),
+        (
+            "check whether the service is running and what it listens on: ss -uln",
+            "check the firewalls and network policies between the two, for UDP",
+            "capture traffic at the server (tcpdump udp port PORT): do datagrams arrive?",
         ),
         severity=Severity.UNREACHABLE,
     ),

@@ -149,7 +149,8 @@ class ConnectResult(Timed):
     """The result of a connection attempt. Times are monotonic seconds.
 
     ``lost_syns`` is the exact number of SYNs (or their answers) that were lost
-    (tcpi_total_retrans), whether or not the attempt succeeded in the end.
+    (tcpi_total_retrans), whether or not the attempt succeeded in the end. ``is_datagram``:
+    it was a question over UDP instead, which was sent again ``lost_syns`` times.
     """
 
     address: Address
@@ -159,6 +160,7 @@ class ConnectResult(Timed):
     lost_syns: int
     start: float
     end: float
+    is_datagram: bool = False
 
 
 def errno_name(number: int | None) -> str:

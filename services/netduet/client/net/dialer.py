@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from netduet.client.net.datagram_service import open_datagram_service
 from netduet.client.net.framed_connection import (
     FramedConnection,
     open_connection,
@@ -129,4 +130,8 @@ class ServiceDialer:
         self, timeouts: Timeouts
     ) -> AbstractAsyncContextManager[tuple[Handshake, ProbeConnection | None]]:
         """Connect and greet; see ``Dialer``."""
+        if self.protocol is not None and self.protocol.datagrams:
+            return open_datagram_service(
+                self.address, timeouts, self.protocol, self.host
+            )
         return open_service(self.address, timeouts, self.protocol, self.host)

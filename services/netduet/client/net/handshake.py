@@ -55,7 +55,9 @@ class Handshake(Timed):
 
     @property
     def failure(self) -> str:
-        """Why there was no welcome."""
+        """Why there was no welcome, or why a service does not serve."""
+        if self.recognition is not None and self.recognition.refusal is not None:
+            return f"the service responds: {escape(self.recognition.reason)}"
         if self.refused is not None:
             return f"the server says: {escape(self.refused.message)}"
         if self.broken is not None:

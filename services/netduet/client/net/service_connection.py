@@ -166,12 +166,15 @@ class ServiceConnection(asyncio.Protocol):
         await self._wakeup.wait_until(lambda: self.ending is not None, timeout)
 
     async def end(self, timeout: float) -> bool:
-        """Say farewell and end our sending; return whether the service ended its own."""
+        """Say farewell, or else end our sending; return whether the service ended, too.
+
+        A farewell may be an exchange, so our side stays open for it.
+        """
         if self.is_closed:
             return False
-        if self.conversation is not None:
-            self._send(self.conversation.end())
-        if not self._transport.is_closing():
+        farewell = b"" if self.conversation is None else self.conversation.end()
+        self._send(farewell)
+        if not farewell and not self._transport.is_closing():
             self._transport.write_eof()
         await self.wait_for_end(timeout)
         return self.ending is not None
@@ -201,8 +204,13 @@ class ServiceConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Close at once."""
-        self._transport.abort()
+        """Close at once, with the protocol's farewell if there has been none."""
+        farewell = b"" if self.conversation is None else self.conversation.end()
+        if farewell and not self.is_closed:
+            self._send(farewell)
+            self._transport.close()
+        else:
+            self._transport.abort()
 
     # Helpers
 

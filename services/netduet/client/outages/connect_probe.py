@@ -219,6 +219,8 @@ def _is_rejected(handshake: Handshake) -> bool:
 
 def _describe_failure(handshake: Handshake) -> str:
     """Return why a connection failed."""
+    if handshake.recognition is not None:
+        return handshake.failure
     if handshake.refused is not None:
         return f"the server said {handshake.refused.code}"
     if handshake.foreign or handshake.broken is not None:

@@ -114,7 +114,8 @@ class Protocol:
     protocol. ``server_first``: the service speaks first. ``datagrams``: it is asked over
     UDP. ``max_connections`` is how many connections without a login a check may make in
     a row, and ``max_open`` how many at once, before such a service takes them for an
-    attack. ``login_timeout`` is after how many seconds it ends a connection without a
+    attack. ``counts_silence``: a connection on which nothing is said counts as an attack;
+    it must be greeted and ended in the protocol. ``login_timeout`` is after how many seconds it ends a connection without a
     login by default, and ``login_setting`` the name of that setting; None if it has no
     such limit.
     """
@@ -130,5 +131,6 @@ class Protocol:
     datagrams: bool = False
     max_connections: int = 200
     max_open: int = 32
+    counts_silence: bool = False
     login_timeout: float | None = None
     login_setting: str = ""

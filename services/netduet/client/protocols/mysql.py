@@ -1,9 +1,10 @@
 """MySQL and MariaDB: the server greets with its version.
 
 A connection that ends without a login counts towards max_connect_errors (100): from
-then on the server rejects the host with error 1129 until somebody runs FLUSH HOSTS, and
-only a login resets the count (MySQL manual, "The host_cache Table"). So few connections
-are made.
+then on the server rejects the host with error 1129 until somebody runs FLUSH HOSTS. Only
+handshake errors count, a refused login does not (MySQL manual, "The host_cache Table").
+So the farewell is a login without a password that is refused, as ``mysqladmin ping``
+makes it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,22 @@ from netduet.client.protocols.messages import (
 _HEAD_BYTES: Final = 4
 _FIRST_BYTES: Final = (b"", b"\x0a", b"\xff")
 """Of the greeting and of an error; b"" while there is none yet."""
+
+_LOGIN_FLAGS: Final = 0x1 | 0x200 | 0x8000 | 0x80000
+"""CLIENT_LONG_PASSWORD, PROTOCOL_41, SECURE_CONNECTION and PLUGIN_AUTH."""
+
+_MAX_PACKET_BYTES: Final = 1 << 24
+_UTF8: Final = b"\x21"
+"""The character set: utf8_general_ci."""
+
+_LOGIN: Final = (
+    struct.pack("<IIc23x", _LOGIN_FLAGS, _MAX_PACKET_BYTES, _UTF8)
+    + b"netduet\0\0mysql_native_password\0"
+)
+"""Protocol::HandshakeResponse41 of the user netduet, with an empty password."""
+
+_SWITCH: Final = b"\xfe"
+"""Of Protocol::AuthSwitchRequest."""
 
 _CLIENT_SSL: Final = 0x0800
 """The capability flag of TLS."""
@@ -55,7 +72,19 @@ _REFUSALS: Final = {
 
 
 class MysqlConversation(MessageConversation):
-    """The server's greeting, or an error in its place; nothing is sent."""
+    """The server's greeting, or an error in its place; at last a refused login."""
+
+    def __init__(self, host: str) -> None:
+        """Prepare; nothing is received yet."""
+        super().__init__(host)
+        self._has_greeting = False
+
+    def end(self) -> bytes:
+        """Return a login that the server refuses; it then ends the connection."""
+        if self.is_foreign or not self._has_greeting:
+            return b""
+        self._has_greeting = False
+        return _packet(1, _LOGIN)
 
     def _message_size(self, received: bytearray) -> int:
         if len(received) < _HEAD_BYTES:
@@ -74,7 +103,14 @@ class MysqlConversation(MessageConversation):
             self.recognition = recognise(message)
             if self.recognition is None:
                 raise ForeignDataError(message[:20])
+            self._has_greeting = message[_HEAD_BYTES:].startswith(b"\x0a")
+        elif message[_HEAD_BYTES:].startswith(_SWITCH):
+            return _packet(message[_HEAD_BYTES - 1] + 1, b"")  # still no password
         return b""
+
+
+def _packet(number: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "little") + bytes([number & 0xFF]) + payload
 
 
 def recognise(data: bytes) -> Recognition | None:
@@ -121,8 +157,9 @@ PROTOCOL: Final = Protocol(
     recognise=recognise,
     aliases=("mariadb",),
     server_first=True,
-    max_connections=10,
+    max_connections=50,
     max_open=5,
+    counts_silence=True,
     # MySQL manual, "Server System Variables": connect_timeout, 10 s.
     login_timeout=10.0,
     login_setting="connect_timeout",

@@ -107,6 +107,7 @@ PROTOCOL: Final = Protocol(
     # from 10 such connections on (10:30:100). With 10 here, a second check within
     # seconds was refused by OpenSSH 10.0, and a person's login would have been.
     max_connections=3,
+    counts_silence=True,
     max_open=2,
     login_timeout=120.0,
     login_setting="LoginGraceTime",

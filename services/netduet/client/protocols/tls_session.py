@@ -40,9 +40,9 @@ _VERIFY_ERRORS: Final = {
 }
 
 
-_PROBLEMS: Final = ("expired", "not yet valid", "name", "other", "untrusted")
-"""The order in which they are reported: what every client sees comes first, what
-depends on the authorities of this host last."""
+_PROBLEMS: Final = ("expired", "not yet valid", "untrusted", "other", "name")
+"""The order in which they are reported. Its dates are a fact; the name of a certificate
+that this host does not trust anyway proves nothing about the server."""
 
 
 class TlsError(ValueError):

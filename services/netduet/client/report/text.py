@@ -293,7 +293,9 @@ def _service_sentence(target_verdict: Verdict) -> str:
     """Return what was tested of a service other than netduet-server, and no more."""
     passed = sum(each.outcome is Outcome.PASS for each in target_verdict.results)
     service = target_verdict.service
-    if service:
+    if target_verdict.is_over_udp:
+        does = f"answers as {service} over UDP"
+    elif service:
         does = f"accepts connections and answers as {service}"
     else:
         does = "accepts connections; what it serves was not tested"

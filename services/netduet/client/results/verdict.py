@@ -177,6 +177,11 @@ class Verdict:
         return None
 
     @property
+    def is_over_udp(self) -> bool:
+        """Whether the service was asked over UDP."""
+        return any(each.figures.get("over_udp") for each in self.results)
+
+    @property
     def unmet(self) -> tuple[str, ...]:
         """The checks that were requested by name and did not run."""
         return tuple(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from netduet.client.protocols.base import Refusal
-from netduet.client.protocols.mysql import PROTOCOL
 from tests.unit.client.protocols import answers
 from tests.unit.client.protocols.exchange import (
     begin,
-    converse,
     is_foreign,
     recognition_of,
 )
@@ -66,17 +64,33 @@ def test_unknown_error_is_a_note() -> None:
     )
 
 
-def test_nothing_is_sent() -> None:
-    """An answer would be a login."""
+def test_farewell_is_a_login_without_a_password() -> None:
+    """A connection that just ends counts towards max_connect_errors."""
     conversation = begin("mysql")
     assert conversation.receive(answers.MARIADB) == b""
-    assert converse("mysql", answers.MARIADB).ask() == b""
-    assert converse("mysql", answers.MARIADB).end() == b""
+    assert conversation.ask() == b""
+    login = conversation.end()
+    assert login[3] == 1
+    assert int.from_bytes(login[:3], "little") == len(login) - 4
+    assert b"netduet\0\0mysql_native_password\0" in login
+    assert conversation.end() == b""
 
 
-def test_connections_are_few() -> None:
-    """max_connect_errors is 100, and other checks count, too."""
-    assert PROTOCOL.max_connections <= 10
+def test_other_way_to_log_in_gets_no_password_either() -> None:
+    """AuthSwitchRequest is answered with an empty packet of the next number."""
+    conversation = begin("mysql")
+    conversation.receive(answers.MARIADB)
+    conversation.end()
+    switch = b"\xfecaching_sha2_password\0" + bytes(20)
+    packet = len(switch).to_bytes(3, "little") + b"\x02" + switch
+    assert conversation.receive(packet) == b"\0\0\0\x03"
+
+
+def test_refused_client_is_not_logged_in() -> None:
+    """There is no greeting that a login would answer."""
+    conversation = begin("mysql")
+    conversation.receive(error(1129, "blocked"))
+    assert conversation.end() == b""
 
 
 @pytest.mark.parametrize(

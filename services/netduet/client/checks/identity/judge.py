@@ -74,6 +74,7 @@ def judge(identity: IdentityResult) -> Judgement:
     }
     if services:
         figures["service"] = ", ".join(sorted(services))
+        figures["over_udp"] = any(answer.is_over_udp for answer in usable)
     return Judgement(
         summary, tuple(findings), tuple(remarks), figures, blocks=not usable
     )

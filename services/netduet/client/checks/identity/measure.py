@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from netduet.client import protocols
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.recognition import Recogniser
 from netduet.client.checks.identity.results import (
@@ -41,6 +40,6 @@ def expectation(context: CheckContext) -> Expectation:
     name = context.target.protocol or context.expect_protocol
     return Expectation(
         "" if name else context.expect_service,
-        protocols.find_protocol(name) if name else None,
+        context.demanded_protocol,
         name == TCP_ALONE,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client import protocols
 from netduet.client.checks.identity.results import Expectation, IdentityAnswer
+from netduet.client.net.datagram_service import open_datagram_service
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.service_connection import listen, open_service
@@ -56,6 +57,8 @@ class Recogniser:
             return await self._open_framed(address)
         if expected.tcp_alone:
             return await self._listen(address)
+        if expected.protocol is not None and expected.protocol.datagrams:
+            return await self._ask(address, expected.protocol)
         if expected.protocol is not None:
             return await self._identify_demanded(address, expected.protocol)
         if address.port == NETDUET_PORT:
@@ -186,6 +189,16 @@ class Recogniser:
                 await connection.end(min(_END_SECONDS, timeouts.answer))
         found = protocol if handshake.recognition is not None else None
         return IdentityAnswer(address, handshake, found, host=self.host)
+
+    async def _ask(self, address: Address, protocol: Protocol) -> IdentityAnswer:
+        """Ask over UDP."""
+        async with open_datagram_service(
+            address, self.timeouts, protocol, self.host
+        ) as (handshake, _):
+            found = protocol if handshake.recognition is not None else None
+            return IdentityAnswer(
+                address, handshake, found, waits=bool(handshake.foreign), host=self.host
+            )
 
     async def _listen(self, address: Address) -> IdentityAnswer:
         handshake = await listen(address, self.timeouts, LISTEN_SECONDS)

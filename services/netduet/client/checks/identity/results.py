@@ -58,6 +58,11 @@ class IdentityAnswer:
         return not self.is_netduet and (self.protocol is not None or self.waits)
 
     @property
+    def is_over_udp(self) -> bool:
+        """Whether it is a service that is asked over UDP."""
+        return self.protocol is not None and self.protocol.datagrams
+
+    @property
     def dialer(self) -> Dialer:
         """How further connections to it are made."""
         if self.is_netduet:

@@ -8,7 +8,9 @@ from netduet.client.checks.addresses import AddressCheck
 from netduet.client.checks.stream import judge, measure
 from netduet.client.checks.stream.failures import FAILURES
 
-CHECK: Final = AddressCheck(measure.measure, judge.judge, any_service=True).as_check(
+CHECK: Final = AddressCheck(
+    measure.measure, judge.judge, any_service=True, many_connections=True
+).as_check(
     "stream",
     "Is the network ever down, for how long, and in which direction?",
     FAILURES,
