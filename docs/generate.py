@@ -79,12 +79,13 @@ Most applications need TCP connections that carry data whole; few need UDP, half
 # kube-proxy --conntrack-tcp-timeout-established, --conntrack-tcp-timeout-close-wait) and
 # Linux, ip_vs_proto_tcp.c; AWS, "Listeners for your Network Load Balancers"; Azure, "Load
 # Balancer TCP reset and idle timeout". What docker-proxy, HAProxy, nginx and socat do with
-# half-closes and resets is tested: tests/containers/test_proxies.py.
+# half-closes and resets is tested: tests/containers/services/test_proxies.py
+# (docker-proxy 20.10, HAProxy 3.0, nginx 1.26, socat 1.8).
 MIDDLEBOXES = """
 | middlebox, as it comes | UDP | half-close | reset | silence |
 |---|---|---|---|---|
 | docker-proxy (a published port, from the host itself) | if published: `-p PORT:PORT/udp` | passes | becomes a FIN | no limit |
-| HAProxy, `mode tcp` | not carried | passes, for `timeout client` or `server` (`client-fin`, `server-fin`) | becomes a FIN | `timeout client`, `server`, `tunnel`, as configured |
+| HAProxy, `mode tcp` | not carried | passes, for `timeout client` or `server` (`client-fin`, `server-fin`) | the server's becomes a FIN, the client's passes | `timeout client`, `server`, `tunnel`, as configured |
 | nginx `stream` | with `listen … udp` | cut, unless `proxy_half_close on` | becomes a FIN | `proxy_timeout`: 10 min |
 | Envoy `tcp_proxy` | with a `udp_proxy` listener | passes | depends on the version | `idle_timeout`: 1 h |
 | socat `TCP-LISTEN` | with `UDP-LISTEN` | cut after 0.5 s (`-t`) | becomes a FIN | no limit (`-T`) |

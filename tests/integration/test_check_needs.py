@@ -233,3 +233,22 @@ def test_invalid_need_is_a_one_line_error(
     done = netduet.run("check", *words, "127.0.0.1:1")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [line]
+
+
+@pytest.mark.parametrize(
+    ("rate", "statuses", "failures"),
+    [("1M", {0}, set()), ("900G", {1, 3}, {"load.slow"})],
+)
+def test_rate_is_needed_in_each_direction(
+    serve_command: ServeCommand,
+    netduet: NetduetCommand,
+    rate: str,
+    statuses: set[int],
+    failures: set[str],
+) -> None:
+    """A rate that is not reached fails, or proves nothing if an end is the limit."""
+    target = f"127.0.0.1:{serve_command().port}"
+    words = ("--checks=load", f"--need=rate={rate}", target)
+    done = netduet.run("check", "--json", *words)
+    assert classes(target_of(done), "findings") == failures
+    assert done.returncode in statuses

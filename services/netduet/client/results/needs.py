@@ -6,13 +6,17 @@ promise, once both ends have seen that there is one.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.results.location import Direction
 from netduet.client.results.verdict import (
     LONGEST_LIVED,
+    OVER_UDP,
+    RATE,
     CheckResult,
     Finding,
     Outcome,
@@ -255,13 +259,28 @@ def _is_tested(
         return False
     if check_result.outcome not in {Outcome.PASS, Outcome.FAIL}:
         return False
-    if need is not Need.IDLE or check_result.outcome is Outcome.FAIL:
+    if check_result.outcome is Outcome.FAIL:
         return True
-    lived = [
+    match need:
+        case Need.TCP:
+            return not any(each.figures.get(OVER_UDP) for each in results.values())
+        case Need.IDLE:
+            return _all_at_least(requirements.idle, check_result, LONGEST_LIVED)
+        case Need.RATE:
+            return all(
+                _all_at_least(requirements.rate, check_result, f"{way}.{RATE}")
+                for way in Direction
+            )
+    return True
+
+
+def _all_at_least(least: float, check_result: CheckResult, name: str) -> bool:
+    """Whether a figure is known of each address, and at least so large."""
+    values = [
         value
-        for name, value in check_result.figures.items()
-        if name.rpartition(".")[2] == LONGEST_LIVED
+        for key, value in check_result.figures.items()
+        if key.lstrip(string.digits).removeprefix(".") == name
     ]
-    return bool(lived) and all(
-        isinstance(value, int | float) and value >= requirements.idle for value in lived
+    return bool(values) and all(
+        isinstance(value, int | float) and value >= least for value in values
     )

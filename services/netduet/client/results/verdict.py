@@ -28,6 +28,12 @@ NEEDS_SERVER: Final = "needs netduet-server beside the service"
 LONGEST_LIVED: Final = "longest_lived"
 """Figure of the idle check: the longest silence that connections survived, in seconds."""
 
+RATE: Final = "bit_s"
+"""Figure of the load check, behind a direction: what arrived, in bit/s."""
+
+OVER_UDP: Final = "over_udp"
+"""Figure of the identity check: whether the service was asked over UDP."""
+
 STARVED: Final = 0.5
 """Share of a missed deadline in which an end was not running that excuses the network."""
 
@@ -179,7 +185,7 @@ class Verdict:
     @property
     def is_over_udp(self) -> bool:
         """Whether the service was asked over UDP."""
-        return any(each.figures.get("over_udp") for each in self.results)
+        return any(each.figures.get(OVER_UDP) for each in self.results)
 
     @property
     def unmet(self) -> tuple[str, ...]:

@@ -35,14 +35,17 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         Location.INTERMEDIARY,
         (
-            "a proxy on the path closes both directions as soon as one has ended",
+            (
+                "a proxy on the path closes both directions as soon as one has ended "
+                "(nginx stream), or soon after (socat: 0.5 s)"
+            ),
             "a NAT or load balancer forgets half-closed connections early: IPVS after 60 s",
         ),
         (
             _DIRECT,
             (
                 "configure the proxy to support half-closed connections (nginx: "
-                "proxy_half_close on)"
+                "proxy_half_close on; socat: a larger -t)"
             ),
             "have the application signal the end of its data in its own protocol rather than with a FIN",
         ),
@@ -110,7 +113,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "transfer then looks like a complete one."
         ),
         Location.INTERMEDIARY,
-        ("a proxy on the path closes normally, however its other side ended",),
+        (
+            (
+                "a proxy on the path closes normally, however its other side ended, as "
+                "docker-proxy, nginx stream and socat do, and HAProxy to the client"
+            ),
+        ),
         (
             (
                 "detect the end of a message by its length or a marker, never by the "

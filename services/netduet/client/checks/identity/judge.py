@@ -22,7 +22,13 @@ from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
-from netduet.client.results.verdict import Evidence, Figures, Finding, Judgement
+from netduet.client.results.verdict import (
+    OVER_UDP,
+    Evidence,
+    Figures,
+    Finding,
+    Judgement,
+)
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC
 from netduet.wire.untrusted import escape, log_safe, recognise
@@ -74,7 +80,7 @@ def judge(identity: IdentityResult) -> Judgement:
     }
     if services:
         figures["service"] = ", ".join(sorted(services))
-        figures["over_udp"] = any(answer.is_over_udp for answer in usable)
+        figures[OVER_UDP] = any(answer.is_over_udp for answer in usable)
     return Judgement(
         summary, tuple(findings), tuple(remarks), figures, blocks=not usable
     )

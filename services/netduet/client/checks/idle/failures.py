@@ -34,7 +34,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             (
                 "a load balancer, NAT or firewall forgets idle connections, and resets the "
-                "next sender"
+                "next sender: an AWS Network Load Balancer after 350 s"
             ),
             "a proxy resets both its sides when its idle timeout expires",
         ),
@@ -52,8 +52,12 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "A connection that was idle for a while was closed, but by neither end.",
         Location.INTERMEDIARY,
         (
-            "a proxy or load balancer closes both its sides when its idle timeout expires",
-            "a service mesh sidecar does the same",
+            (
+                "a proxy or load balancer closes both its sides when its idle timeout "
+                "expires: HAProxy (timeout client, server, tunnel), nginx stream "
+                "(proxy_timeout, 10 min)"
+            ),
+            "a service mesh sidecar does the same: Envoy (idle_timeout, 1 h)",
         ),
         (
             (
@@ -75,8 +79,11 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "a NAT or firewall forgets idle connections, and drops packets that "
                 "belong to connections it does not know"
             ),
-            "IPVS (Docker Swarm's virtual addresses) does so after 15 minutes",
-            "a load balancer forgets them, as Azure's does unless configured to send resets",
+            "IPVS (Docker Swarm's virtual addresses, kube-proxy) does so after 15 minutes",
+            (
+                "a load balancer forgets them, as Azure's does after 4 minutes unless "
+                "configured to send resets"
+            ),
         ),
         (
             _KEEP_ALIVE,

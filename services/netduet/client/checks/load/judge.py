@@ -23,7 +23,7 @@ from netduet.client.checks.load.results import (
     TransferFlow,
 )
 from netduet.client.results.location import Direction, Side
-from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.client.results.verdict import RATE, Figures, Finding, Judgement
 from netduet.wire.untrusted import escape
 
 MIN_QUEUE_SECONDS: Final = 0.03
@@ -282,7 +282,7 @@ def _spread_figures(name: str, spread: LatencySpread | None) -> Figures:
 
 def _flow_figures(key: str, phase: Phase, flow: TransferFlow) -> Figures:
     figures: Figures = {
-        f"{key}.bit_s": None if flow.rate is None else round(flow.rate),
+        f"{key}.{RATE}": None if flow.rate is None else round(flow.rate),
         f"{key}.bytes": flow.total,
         f"{key}.seconds": round(flow.seconds, 3),
         f"{key}.connections": flow.connections,
