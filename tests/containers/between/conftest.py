@@ -36,10 +36,10 @@ services:
     command: ["sleep", "3600"]
   db:
     <<: *place
-    command: ["python3", "-m", "http.server", "5432"]
+    command: ["python3", "-m", "http.server", "8080"]
   hidden:
     <<: *place
-    command: ["python3", "-m", "http.server", "5432", "--bind", "127.0.0.1"]
+    command: ["python3", "-m", "http.server", "8080", "--bind", "127.0.0.1"]
   away:
     <<: *place
     command: ["python3", "-m", "http.server", "80"]

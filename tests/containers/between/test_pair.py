@@ -67,7 +67,7 @@ def test_whole_battery_passes_and_changes_nothing(shop: Shop, tmp_path: Any) -> 
     assert report["outcome"] == "PASS"
     [pair] = report["between"]
     assert pair["conclusion"] == (
-        "the network between web and db works, and db:5432 is reachable"
+        "the network between web and db works, and db:8080 is reachable"
     )
     assert pair["path_targets"] == ["db:12345"]
     checks = {check["name"]: check for check in report["targets"][0]["checks"]}
@@ -75,11 +75,11 @@ def test_whole_battery_passes_and_changes_nothing(shop: Shop, tmp_path: Any) -> 
     assert checks["identity"]["summary"].count("netduet-between-")
     assert {each["client"] for each in report["targets"]} == {"web"}
     listeners = {each["port"] for each in pair["before"]["listeners"]}
-    assert 5432 in listeners
+    assert 8080 in listeners
     assert 12345 not in listeners
     assert [suite.get("name") for suite in ET.parse(junit).getroot()] == [
         "netduet web → db:12345",
-        "netduet web → db:5432",
+        "netduet web → db:8080",
     ]
     assert [state(each) for each in places] == before
     assert [pair_containers(each) for each in places] == [[], []]
@@ -91,8 +91,8 @@ def test_service_on_loopback_is_named(shop: Shop) -> None:
     done = between("web", "hidden", "-p", shop.name, "--checks", "reach")
     assert done.status == 1
     assert done.conclusion == (
-        "FAIL: the network between web and hidden works, but hidden:5432 is not "
-        "reachable: hidden listens on 127.0.0.1:5432 alone: nothing outside its "
+        "FAIL: the network between web and hidden works, but hidden:8080 is not "
+        "reachable: hidden listens on 127.0.0.1:8080 alone: nothing outside its "
         "container can reach it; make it listen on 0.0.0.0"
     )
     assert "where          server (the server's end)" in done.out
@@ -113,26 +113,26 @@ def test_services_without_a_shared_network_are_told_so(shop: Shop) -> None:
     ("port", "verdict", "expected"),
     [
         (
-            5432,
+            8080,
             "DROP",
             (
-                "db:5432 is not reachable although db listens on 0.0.0.0:5432: a policy or "
-                "firewall drops port 5432 and lets port 12345 through"
+                "db:8080 is not reachable although db listens on 0.0.0.0:8080: a policy or "
+                "firewall drops port 8080 and lets port 12345 through"
             ),
         ),
         (
-            5432,
+            8080,
             "REJECT --reject-with tcp-reset",
             (
-                "db:5432 is not reachable although db listens on 0.0.0.0:5432: a policy or "
-                "firewall refuses port 5432 and lets port 12345 through"
+                "db:8080 is not reachable although db listens on 0.0.0.0:8080: a policy or "
+                "firewall refuses port 8080 and lets port 12345 through"
             ),
         ),
         (
             12345,
             "DROP",
             (
-                "FAIL: db:5432 is reachable, but db:12345 is not, where netduet-server "
+                "FAIL: db:8080 is reachable, but db:12345 is not, where netduet-server "
                 "listens beside it: a policy allows single ports; name an allowed port"
             ),
         ),
@@ -144,7 +144,7 @@ def test_policy_for_one_port_is_told_from_a_broken_network(
     """The pair's port and the service's are judged apart."""
     with rule(shop.container("db"), port, verdict):
         words = ("--checks", "reach", "--connect-timeout", "1s")
-        done = between("web", "db:5432", "-p", shop.name, *words)
+        done = between("web", "db:8080", "-p", shop.name, *words)
     assert done.status == 1
     assert expected in done.conclusion
 
@@ -179,7 +179,7 @@ def test_all_pairs_of_a_project_are_one_matrix(shop: Shop) -> None:
     assert done.status == 0, done.out + done.err
     shown = [line.split()[:3] for line in done.out.splitlines()]
     for client in ("web", "hidden"):
-        assert [client, "→", "db:5432"] in shown
+        assert [client, "→", "db:8080"] in shown
     assert done.out.rstrip().endswith("2 pairs: 2 PASS")
     done = between("--all", "-p", "nowhere")
     assert (done.status, done.out) == (2, "")
