@@ -66,6 +66,14 @@ def test_command_replaces_the_process_once_all_targets_pass(
     assert f"PASS: {found.target} accepts connections" in done.stderr
 
 
+def test_variables_and_an_entry_point_are_enough(netduet: NetduetCommand) -> None:
+    """ENTRYPOINT ["netduet", "check", "--"], and the image's own command."""
+    with service(serve_http()) as found:
+        env = {"NETDUET_CLIENT_TARGET": found.target, "NETDUET_CLIENT_WAIT": "60s"}
+        done = netduet.run("check", "--", "echo", "started", env=env)
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
+
+
 def test_signal_ends_the_wait(netduet: NetduetCommand) -> None:
     """The verdict is inconclusive, and the command does not run."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -5,6 +5,7 @@ Both kinds of connections can be asked a harmless question again and again.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,6 +66,10 @@ class Dialer(Protocol):
     def server_may_close(self) -> bool:
         """Whether the other end may close connections whenever it likes."""
 
+    @property
+    def max_hold(self) -> float:
+        """Maximum seconds for which a connection should be kept open."""
+
     async def start(self, sock: socket.socket) -> FramedConnection | ServiceConnection:
         """Return a connection that owns this connected socket, and is to be opened.
 
@@ -91,6 +96,11 @@ class FramedDialer:
     def server_may_close(self) -> bool:
         """False: a netduet server keeps connections in use open."""
         return False
+
+    @property
+    def max_hold(self) -> float:
+        """Infinite: a netduet server keeps connections in use open."""
+        return math.inf
 
     async def start(self, sock: socket.socket) -> FramedConnection:
         """Return a connection that is to be opened; see ``Dialer``."""
@@ -119,6 +129,15 @@ class ServiceDialer:
     def server_may_close(self) -> bool:
         """True: services end connections after a time, or a number of requests."""
         return True
+
+    @property
+    def max_hold(self) -> float:
+        """Half of the time that the service gives for a login, if it gives any.
+
+        Some count a connection that reaches this limit as an attack.
+        """
+        login = None if self.protocol is None else self.protocol.login_timeout
+        return math.inf if login is None else login / 2
 
     async def start(self, sock: socket.socket) -> ServiceConnection:
         """Return a connection that is to be opened; see ``Dialer``."""

@@ -166,6 +166,7 @@ class KeepaliveProbe:
 
     async def _exchange(self, connection: ProbeConnection, until: float) -> bool:
         """Send requests and record answers until the end; return whether it broke."""
+        until = min(until, time.monotonic() + self._dialer.max_hold)
         sender = asyncio.create_task(self._send_questions(connection, until))
         detector = self.detector
         try:

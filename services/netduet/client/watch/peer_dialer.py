@@ -56,6 +56,11 @@ class PeerDialer:
         """As for the current kind of server."""
         return self._current.server_may_close
 
+    @property
+    def max_hold(self) -> float:
+        """As for the current kind of server."""
+        return self._current.max_hold
+
     async def identify_once(self) -> None:
         """Find out what answers, if that is not known."""
         if self._is_known:

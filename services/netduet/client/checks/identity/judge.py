@@ -148,30 +148,37 @@ def _judge_answer(answer: IdentityAnswer, expected: Expectation) -> Finding | No
         )
         return Finding("identity.reset", seen, _sent(handshake))
     if handshake.cause is Cause.TIMEOUT:
-        seen = (
-            f"{answer.address} accepted the connection but did not respond "
-            f"{_greeting(answer)}within {handshake.seconds:.1f} s"
-        )
-        if handshake.acked == 0:
-            seen = (
-                f"{answer.address} accepted the connection but acknowledged no byte "
-                f"of the request within {handshake.seconds:.1f} s: the request does "
-                "not arrive, or nothing comes back"
-            )
-        # The kernel retransmitted without success, which a starved program does not
-        # explain.
-        unacknowledged = handshake.acked == 0 and handshake.resent >= _MIN_RETRANSMITS
-        missed = None if unacknowledged else handshake.span
-        figures: Figures = {
-            "sent": handshake.sent,
-            "acked": handshake.acked,
-            "resent": handshake.resent,
-        }
-        return Finding(
-            "identity.silent", seen, _sent(handshake), figures, missed_deadline=missed
-        )
+        return _judge_silent(answer)
     seen = f"{answer.address}: {handshake.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, handshake.detail),))
+
+
+def _judge_silent(answer: IdentityAnswer) -> Finding:
+    """Judge a connection that was accepted, and on which nothing arrived."""
+    handshake = answer.handshake
+    seen = (
+        f"{answer.address} accepted the connection but did not respond "
+        f"{_greeting(answer)}within {handshake.seconds:.1f} s"
+    )
+    if handshake.acked == 0:
+        seen = (
+            f"{answer.address} accepted the connection but acknowledged no byte "
+            f"of the request within {handshake.seconds:.1f} s: the request does "
+            "not arrive, or nothing comes back"
+        )
+    # The kernel retransmitted without success, which a starved program does not
+    # explain.
+    unacknowledged = handshake.acked == 0 and handshake.resent >= _MIN_RETRANSMITS
+    missed = None if unacknowledged else handshake.span
+    figures: Figures = {
+        "sent": handshake.sent,
+        "acked": handshake.acked,
+        "resent": handshake.resent,
+    }
+    evidence = _sent(handshake)
+    if answer.usual is not None:
+        evidence = evidence[:1]  # no service but netduet-server reports anything
+    return Finding("identity.silent", seen, evidence, figures, missed_deadline=missed)
 
 
 def _greeting(answer: IdentityAnswer) -> str:

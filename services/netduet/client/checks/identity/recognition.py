@@ -74,8 +74,12 @@ class Recogniser:
             return answer
         if answer.handshake.foreign:
             return await self._follow(address, answer)
-        other = await self._identify_unknown(address, [demanded])
-        return other if _is_found(other) else answer
+        tried = [each for each in protocols.PROTOCOLS if each.name not in _COMMON]
+        other = await self._identify_unknown(address, tried)
+        if _is_found(other):
+            return other
+        is_silent = answer.handshake.cause is Cause.TIMEOUT
+        return replace(answer, usual=demanded) if is_silent else answer
 
     async def _identify_any(
         self, address: Address, likely: Sequence[Protocol]
@@ -93,9 +97,11 @@ class Recogniser:
                     return replace(followed, usual=protocol)
             if answer.handshake.cause is Cause.TIMEOUT:
                 silent = silent or replace(answer, usual=protocol)
-        found = await self._identify_unknown(address, tried)
-        # A service of the usual protocol that says nothing may be frozen.
-        return silent if silent is not None and _is_mute(found) else found
+        if silent is None:
+            return await self._identify_unknown(address, tried)
+        # It may be frozen: no other greetings, which it would read and log later.
+        first = await self._listen(address)
+        return await self._follow(address, first) if first.handshake.foreign else silent
 
     async def _identify_unknown(
         self, address: Address, tried: Sequence[Protocol]
@@ -233,8 +239,3 @@ def _is_found(answer: IdentityAnswer) -> bool:
 
 def _stayed_open(handshake: Handshake) -> bool:
     return handshake.accepted and not handshake.closed and handshake.cause is None
-
-
-def _is_mute(answer: IdentityAnswer) -> bool:
-    """Whether nothing at all was received from it."""
-    return answer.waits and not answer.handshake.foreign

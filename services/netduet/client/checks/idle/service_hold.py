@@ -7,9 +7,10 @@ none, with TCP keep-alive, which any kernel answers (RFC 9293 §3.8.4).
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -74,24 +75,34 @@ class ServiceHold:
 
 @dataclass(frozen=True, slots=True)
 class ServiceHolds:
-    """All connections to one service."""
+    """All connections to one service; rungs ``beyond`` its limit were not tried."""
 
     answer: IdentityAnswer
     holds: tuple[ServiceHold, ...] = ()
+    beyond: tuple[float, ...] = ()
 
 
 async def hold_all(
     answer: IdentityAnswer, timeouts: Timeouts, rungs: Iterable[float]
 ) -> ServiceHolds:
-    """Hold a connection per rung, with and without keep-alive, all concurrently."""
+    """Hold a connection per rung, with and without keep-alive, all concurrently.
+
+    A service that takes a connection without a login for an attack is not made to end
+    one.
+    """
+    limit = math.inf
+    if answer.protocol is not None and answer.protocol.counts_silence:
+        limit = answer.protocol.login_timeout or limit
+    rungs = tuple(rungs)
+    beyond = tuple(rung for rung in rungs if rung >= limit)
     plans = []
-    for rung in rungs:
+    for rung in rungs[: len(rungs) - len(beyond)]:
         interval = max(1, int(min(rung / _PROBES, _MAX_INTERVAL_SECONDS)))
         plans += [(rung, None)] + [(rung, interval)] * (interval < rung)
     holds = await asyncio.gather(
         *(_hold(answer, timeouts, rung, keepalive) for rung, keepalive in plans)
     )
-    return ServiceHolds(answer, tuple(holds))
+    return ServiceHolds(answer, tuple(holds), beyond)
 
 
 async def _hold(
@@ -153,7 +164,7 @@ def judge_service(measured: ServiceHolds) -> Judgement:
     answer, holds = measured.answer, measured.holds
     if not holds:
         text = "not part of profile quick; use --profile full"
-        return Judgement("", skipped=text)
+        return Judgement("", skipped=next(_beyond_remarks(measured), text))
     held = [hold for hold in holds if hold.is_held]
     lived = sorted({hold.rung for hold in held if hold.answered})
     findings = _findings(answer, held)
@@ -173,8 +184,18 @@ def judge_service(measured: ServiceHolds) -> Judgement:
             (hold.rung for hold in held if not hold.answered), default=None
         ),
     }
-    remarks = tuple(_remarks(answer.protocol, closed))
+    remarks = (*_beyond_remarks(measured), *_remarks(answer.protocol, closed))
     return Judgement("; ".join(parts), tuple(findings), remarks, figures)
+
+
+def _beyond_remarks(measured: ServiceHolds) -> Iterator[str]:
+    protocol = measured.answer.protocol
+    if measured.beyond and protocol is not None and protocol.login_timeout:
+        rungs = ", ".join(f"{rung:g} s" for rung in measured.beyond)
+        yield (
+            f"not tried: {rungs}, because {protocol.title} blocks clients that do not log "
+            f"in within {protocol.login_timeout:g} s ({protocol.login_setting})"
+        )
 
 
 def _findings(answer: IdentityAnswer, held: list[ServiceHold]) -> list[Finding]:
