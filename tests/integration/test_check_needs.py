@@ -140,7 +140,8 @@ def test_notes_are_shown_where_they_were_found(
     assert "wait will lose the answer here" in output
     assert "[close.half_close]" in output
     assert output.endswith(
-        f"PASS: TCP between here and 127.0.0.1:{found.port} works, through a proxy; "
+        f"PASS: the network between here and 127.0.0.1:{found.port} works through a "
+        "TCP proxy; "
         "the notes say what it does not carry"
     )
 
