@@ -55,6 +55,7 @@ NOT_OF_CHECK = (
 NOT_OF_WATCH = (
     *("target", "greeting", "profile", "checks", "expect", "max_loss", "idle_rungs"),
     *("min_rate", "stream_time", "expect_instances", "junit", "resume", "wait"),
+    *("need", "purpose"),
 )
 
 

@@ -47,7 +47,7 @@ def test_example_is_accepted(netduet: NetduetCommand, line: str) -> None:
     ends = [index for index, word in enumerate(words) if set(word) <= set("|&>;")]
     words = [PLACES.get(word, word) for word in words[: ends[0] if ends else None]]
     if words[0] in {"serve", "check", "watch"}:
-        done = netduet.run(*words, "--log-format=none")
+        done = netduet.run(words[0], "--log-format=none", *words[1:])
         error = "netduet: --log-format none: must be auto, json or console\n"
         assert (done.returncode, done.stderr) == (2, error)
     elif words[0] in {"hello", "between"}:

@@ -176,8 +176,9 @@ def test_watch_is_one_line(serve_command: ServeCommand, tmp_path: Path) -> None:
     [stopped] = server.of("server.stopped")
     assert line["netduet.connections"] == stopped["netduet.accepted"]
     assert line["netduet.datagrams"] > 0
-    runs = {closed["netduet.run"] for closed in server.of("connection.closed")}
-    assert runs == {line["netduet.run"]}
+    # The connection that listens for a service that speaks first names no run.
+    runs = {closed.get("netduet.run") for closed in server.of("connection.closed")}
+    assert runs - {None} == {line["netduet.run"]}
 
 
 def test_flood_of_texts_and_ids_is_bounded(serve_command: ServeCommand) -> None:

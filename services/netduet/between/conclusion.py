@@ -134,7 +134,9 @@ def _does(path: Sequence[TargetPart]) -> str:
     needs = dict.fromkeys(need for each in path for need in each.needs)
     if needs:
         return f"has what is needed ({', '.join(needs)})"
-    return "works, through a proxy" if any(each.proxied for each in path) else "works"
+    return (
+        "works through a TCP proxy" if any(each.proxied for each in path) else "works"
+    )
 
 
 def _no_shared_network(result: PairResult) -> str:

@@ -35,7 +35,7 @@ _WATCH: Final = frozenset(
 ) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
 _NOT_WATCHED: Final = frozenset(
     ("profile", "checks", "expect", "max_loss", "idle_rungs", "min_rate", "stream_time")
-) | {"expect_instances", "junit", "resume", "wait"}
+) | {"expect_instances", "junit", "resume", "wait", "need", "purpose"}
 _HELLO: Final = frozenset(
     ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
 ) | {"answer_timeout"}

@@ -55,7 +55,7 @@ REMOTE = replace(DB, attachments=(Attachment("back", ("10.0.0.3",)),))
             report(replace(verdict("db:12345"), proxied=True)),
             None,
             {},
-            "the network between web and db works, through a proxy",
+            "the network between web and db works through a TCP proxy",
         ),
         (
             WORKS,

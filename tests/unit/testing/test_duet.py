@@ -55,6 +55,12 @@ def test_environment_of_the_test_is_ignored(monkeypatch: pytest.MonkeyPatch) -> 
     assert Duet("net", alias="a").address == "a:12345"
 
 
+def test_invalid_need_is_named() -> None:
+    """It is found before a container is started."""
+    with pytest.raises(DuetError, match=r"^need=upd: 'upd' is no need"):
+        Duet("net", need=("upd",))
+
+
 def test_stop_without_start_is_harmless() -> None:
     """A fixture may always call stop."""
     Duet("net").stop()
@@ -70,6 +76,8 @@ def test_stop_without_start_is_harmless() -> None:
         ({"idle_rungs": [1, 90]}, {"IDLE_RUNGS": "1s,90s"}),
         ({"max_loss": 0.05, "family": "4"}, {"MAX_LOSS": "5%", "FAMILY": "4"}),
         ({"expect_service": "*"}, {"EXPECT_SERVICE": "*"}),
+        ({"need": ("udp", "idle=30s")}, {"NEED": "udp,idle=30s"}),
+        ({"purpose": "http"}, {"PURPOSE": "http"}),
         ({"expect_service": ""}, {}),
     ],
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from netduet.client.checks.base import Check
 from netduet.client.checks.identity.results import IdentityResult
+from netduet.client.net.dialer import MIN_CONNECTIONS
 from netduet.client.results.verdict import NEEDS_SERVER, Figures, Judgement
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from netduet.client.results.failure import Failure
 
 Result = TypeVar("Result")
-
-MIN_CONNECTIONS: Final = 10
-"""Connections in a row that a service must allow for checks with many connections."""
 
 MAX_ADDRESSES: Final = 4
 """Default maximum of addresses at which a check runs."""

@@ -213,6 +213,8 @@ class CheckRunner:
         }
         if done.findings:
             fields["error.type"] = done.findings[0].failure
+        if done.notes:
+            fields["netduet.notes"] = [note.failure for note in done.notes]
         logs.logger().info("check.finished", **fields)
         self._on_result(done)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from netduet.client.net.datagram_service import open_datagram_service
 from netduet.client.net.framed_connection import (
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from netduet.client.net.timeouts import Timeouts
     from netduet.client.protocols import base
     from netduet.wire.messages import TcpInfo
+
+
+MIN_CONNECTIONS: Final = 10
+"""Connections in a row that a service must allow to be probed like any other."""
+
+_CAUTIOUS_SECONDS: Final = 5.0
 
 
 class ProbeConnection(Protocol):
@@ -70,6 +76,10 @@ class Dialer(Protocol):
     def max_hold(self) -> float:
         """Maximum seconds for which a connection should be kept open."""
 
+    @property
+    def min_period(self) -> float:
+        """Minimum seconds between two connections, however long a probe runs."""
+
     async def start(self, sock: socket.socket) -> FramedConnection | ServiceConnection:
         """Return a connection that owns this connected socket, and is to be opened.
 
@@ -101,6 +111,11 @@ class FramedDialer:
     def max_hold(self) -> float:
         """Infinite: a netduet server keeps connections in use open."""
         return math.inf
+
+    @property
+    def min_period(self) -> float:
+        """None: a netduet server takes connections for what they are."""
+        return 0.0
 
     async def start(self, sock: socket.socket) -> FramedConnection:
         """Return a connection that is to be opened; see ``Dialer``."""
@@ -138,6 +153,17 @@ class ServiceDialer:
         """
         login = None if self.protocol is None else self.protocol.login_timeout
         return math.inf if login is None else login / 2
+
+    @property
+    def min_period(self) -> float:
+        """Several seconds if the service blocks clients that connect often.
+
+        OpenSSH adds a second of penalty for each connection, and blocks from 15 s on
+        (sshd_config(5), PerSourcePenalties).
+        """
+        if self.protocol is None or self.protocol.max_connections >= MIN_CONNECTIONS:
+            return 0.0
+        return _CAUTIOUS_SECONDS
 
     async def start(self, sock: socket.socket) -> ServiceConnection:
         """Return a connection that is to be opened; see ``Dialer``."""

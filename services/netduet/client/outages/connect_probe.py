@@ -179,7 +179,7 @@ class ConnectProbe:
                 self.tracker.record(self._pending.popleft().result())
             if len(self._pending) < MAX_PENDING:
                 self._pending.append(asyncio.create_task(self._attempt()))
-            due = max(due + self._period, now)
+            due = max(due + max(self._period, self._dialer.min_period), now)
             await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
 
     async def _attempt(self) -> ConnectAttempt:

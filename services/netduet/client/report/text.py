@@ -92,7 +92,8 @@ def note_text(note: Finding, known: Known = CATALOGUE) -> str:
     """Return what was observed, what applications notice of it, and its class."""
     consequence = known[note.failure].consequence
     text = f"{note.seen}; {consequence}" if consequence else note.seen
-    return f"{text} [{note.failure}]"
+    doubt = ", not proven" if note.outcome is Outcome.INCONCLUSIVE else ""
+    return f"{text} [{note.failure}{doubt}]"
 
 
 def _note(note: str, width: int) -> Iterator[Line]:
@@ -278,8 +279,8 @@ def _passed(target_verdict: Verdict) -> str:
         return f"the network between {here} and {target} has what is needed: {needs}"
     if target_verdict.notes:
         return (
-            f"TCP between {here} and {target} works, through a proxy; the notes say what "
-            "it does not carry"
+            f"the network between {here} and {target} works through a TCP proxy; the "
+            "notes say what it does not carry"
         )
     return f"the network between {here} and {target} works"
 

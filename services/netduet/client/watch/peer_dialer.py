@@ -61,6 +61,11 @@ class PeerDialer:
         """As for the current kind of server."""
         return self._current.max_hold
 
+    @property
+    def min_period(self) -> float:
+        """As for the current kind of server."""
+        return self._current.min_period
+
     async def identify_once(self) -> None:
         """Find out what answers, if that is not known."""
         if self._is_known:

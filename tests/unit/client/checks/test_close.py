@@ -613,6 +613,7 @@ BY_OUR_FIN = ServerView(make_ledger_entry(ended="eof", ended_by="client"))
         (CloseMethod.RESET, {"ending": CUT}, True),
         (CloseMethod.RESET, {"ending": None}, False),
         (CloseMethod.RESET, {"ending": EOF, "server": MISSING}, False),
+        (CloseMethod.RESET, {"ending": EOF, "server": FINISHED}, False),
         (CloseMethod.AT_ONCE, {"answered": 0}, True),
         (CloseMethod.PAUSED, {"answered": 100, "ending": CUT}, True),
         # A firewall can forge a reset, and IPVS forgets half-closed connections.

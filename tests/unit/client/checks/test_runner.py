@@ -25,6 +25,7 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
     Outcome,
+    result,
 )
 from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import StallMonitor
@@ -371,6 +372,7 @@ NO_UDP = Judgement("no response", (Finding("udp.silent", "s"),))
 )
 async def test_what_a_proxy_does_not_promise_is_a_note(
     monkeypatch: pytest.MonkeyPatch,
+    log: Log,
     close: Judgement,
     needs: tuple[str, ...],
     expected: Outcome,
@@ -384,6 +386,8 @@ async def test_what_a_proxy_does_not_promise_is_a_note(
         check("close", close),
     )
     udp = results[1]
+    [line] = [line for line in log if line["netduet.check"] == "udp"]
+    assert line.get("netduet.notes", []) == [note.failure for note in udp.notes]
     assert (udp.check, udp.outcome) == ("udp", expected)
     assert [note.failure for note in udp.notes] == ["udp.silent"] * (
         expected is Outcome.PASS
@@ -459,3 +463,26 @@ async def test_interruption_before_the_proof_decides_nothing(
         await asyncio.gather(running, return_exceptions=True)
     assert outcomes(results) == ["PASS", "INCONCLUSIVE"]
     assert made.verdict().outcome is Outcome.INCONCLUSIVE
+
+
+async def test_restored_findings_become_notes_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file holds findings and proofs, and each run decides what they are."""
+    checks = (check("path", GOOD), check("udp", GOOD), check("close", GOOD))
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    monkeypatch.setattr(resume_, "CHECKS", checks)
+    file = Checkpoint(tmp_path / "run", {})
+    for name, judgement in (
+        ("path", TRANSLATED),
+        ("udp", NO_UDP),
+        ("close", TERMINATED),
+    ):
+        file.save(0, result(name, "?", judgement, 0.1, lambda *_: 0.0))
+    results: list[CheckResult] = []
+    async with StallMonitor() as stalls:
+        earlier = Checkpoint(tmp_path / "run", {}).for_target(0)
+        await CheckRunner(context(), stalls, results.append, (), earlier).run()
+    assert outcomes(results) == ["PASS", "PASS", "PASS"]
+    assert [note.failure for note in results[1].notes] == ["udp.silent"]
+    assert all(each.earlier for each in results)

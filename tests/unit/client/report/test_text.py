@@ -229,6 +229,7 @@ def test_explanation_is_complete_and_fits_a_terminal(failure: Failure) -> None:
     flowing = " ".join(" ".join(lines).split())
     for sentence in (failure.meaning, *failure.causes, *failure.next):
         assert sentence in flowing
+    assert (f"Applications: {failure.consequence}" in flowing) == bool(failure.need)
     assert f"where {failure.where} (" in flowing
 
 
@@ -340,13 +341,19 @@ def test_note_has_observation_consequence_and_class() -> None:
     )
 
 
+def test_doubtful_note_claims_no_proof() -> None:
+    """A finding that starvation may explain stays doubtful as a note."""
+    late = Finding("udp.silent", "no response", outcome=Outcome.INCONCLUSIVE)
+    assert text.note_text(late).endswith("[udp.silent, not proven]")
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         (
             {"proxied": True},
             (
-                "PASS: TCP between here and server:80 works, through a proxy; "
+                "PASS: the network between here and server:80 works through a TCP proxy; "
                 "the notes say what it does not carry"
             ),
         ),
