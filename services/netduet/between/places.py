@@ -65,6 +65,8 @@ class Place:
     running: bool = True
     status: str = "running"
     network_mode: str = ""
+    is_task: bool = False
+    """Whether Swarm made it: its DNS knows the service, and a task's name not always."""
 
     @property
     def title(self) -> str:
@@ -73,6 +75,8 @@ class Place:
 
     def names_on(self, attachment: Attachment) -> tuple[str, ...]:
         """Return the names by which a network's DNS knows this container, best first."""
+        if self.is_task:
+            return ()
         known = set(attachment.dns_names) or set(attachment.aliases)
         if not attachment.dns_names and not _GENERATED.fullmatch(self.name):
             known.add(self.name)
@@ -117,6 +121,7 @@ def place(inspected: Mapping[str, Any]) -> Place:
         bool(state.get("Running")) and not state.get("Paused"),
         _status(state),
         str((inspected.get("HostConfig") or {}).get("NetworkMode", "")),
+        is_task=_SWARM_SERVICE in labels,
     )
 
 

@@ -19,7 +19,7 @@ from netduet.between.engine import (
     signals_held,
     start_beside,
 )
-from netduet.between.errors import BetweenError
+from netduet.between.errors import BetweenError, PortTakenError
 from netduet.between.pair_result import PairResult
 from netduet.between.pairs import (
     PortRequest,
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 _GRACE_SECONDS: Final = 60.0
 """Seconds that a run may take beyond its clients' timeouts."""
+
+_MAX_PORTS_TRIED: Final = 4
+_CANNOT_LISTEN: Final = "cannot listen on"
+"""What a server says of a port that is taken (netduet.net.bind)."""
 
 _READY_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -135,14 +139,8 @@ class Session:
         self._extend(len(clients))
         self._say(f"looking beside {service.title}")
         before, *nears = self.look([service, *clients])
-        ports = service_ports(request.ports, before, service)
-        port, note = choose_port(
-            self._options.port, before.ports_taken(), service.title
-        )
-        notes = (*request.notes, note) if note else request.notes
-        far = _FarEnd(service, port, ports, before, bool(request.ports), notes)
         self._say(f"starting netduet-server beside {service.title}")
-        server = self._serve(far, len(clients))
+        server, far = self._start_server(service, request, before)
         results = []
         for client, way, near in zip(clients, routes, nears, strict=True):
             if not self.interrupted:
@@ -150,6 +148,28 @@ class Session:
         with signals_held():
             remove(server)
         return results
+
+    def _start_server(
+        self, service: Place, request: Request, before: Snapshot
+    ) -> tuple[Container, _FarEnd]:
+        """Start the server on a free port.
+
+        A port that is bound and does not listen yet is in no file of /proc/net: then
+        the next one is tried.
+        """
+        ports = service_ports(request.ports, before, service)
+        taken = set(before.ports_taken())
+        for left in range(_MAX_PORTS_TRIED, 0, -1):
+            port, note = choose_port(self._options.port, taken, service.title)
+            notes = (*request.notes, note) if note else request.notes
+            far = _FarEnd(service, port, ports, before, bool(request.ports), notes)
+            try:
+                return self._serve(far, len(request.clients)), far
+            except PortTakenError:
+                if self._options.port or left == 1:
+                    raise
+                taken.add(port)
+        raise AssertionError  # the last try returned or raised
 
     def _extend(self, clients: int) -> None:
         """Give the labels of what is started from now on the time that it may take."""
@@ -268,7 +288,8 @@ def _await_ready(server: Container, service: Place) -> None:
                 return
             last = printed.strip().rpartition("\n")[2] or "without a word"
             if server.status in {"exited", "dead"}:
-                raise BetweenError(f"{what} ended: {last}")
+                kind = PortTakenError if _CANNOT_LISTEN in last else BetweenError
+                raise kind(f"{what} ended: {last}")
             if time.monotonic() > end:
                 raise BetweenError(
                     f"{what} is not ready after {_READY_SECONDS:g} s: {last}"

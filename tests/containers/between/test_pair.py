@@ -22,6 +22,8 @@ MAX_SECONDS = 40
 TAKEN = """
 import socket, time
 first, second = socket.create_server(("", 12345)), socket.create_server(("", 8080))
+silent = socket.socket()
+silent.bind(("", 12346))  # does not listen: no file of /proc/net shows it
 while True:
     connection, _ = second.accept()
     connection.sendall(b"ready\\n")
@@ -158,7 +160,7 @@ def test_port_that_is_taken_is_avoided(sandbox: Sandbox) -> None:
     done = between(names[0], f"{names[1]}:8080", "--checks", "reach")
     assert done.status == 0, done.out + done.err
     assert (
-        f"port 12345 is taken beside {names[1]}: the pair used 12346" in done.conclusion
+        f"port 12345 is taken beside {names[1]}: the pair used 12347" in done.conclusion
     )
     assert "db:8080 accepts connections" in done.out
     done = between(*names, "--checks", "reach", "--port", "12345")
@@ -196,7 +198,7 @@ def test_testing_measures_between_containers_of_any_kind(
     other = engine.containers.get(engine_handle(db).id)
     report = Duet.between(web, other, ports=[8080], checks=("reach",))
     report.assert_ok()
-    assert [target.target for target in report.targets] == ["db:12346", "db:8080"]
+    assert [target.target for target in report.targets] == ["db:12347", "db:8080"]
     assert "the network between" in str(report)
     assert other.name is not None
     with pytest.raises(DuetError, match="listens there already"):

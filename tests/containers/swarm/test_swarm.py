@@ -14,6 +14,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from tests.containers.between.conftest import between
 from tests.containers.sandbox import HARDENED, PORT, ContainerResult, Images
 from tests.containers.swarm.stack import (
     Stack,
@@ -94,6 +95,19 @@ def test_scaled_stack_has_each_of_its_servers(stack: Stack) -> None:
         assert instances(checks) == replicas
         node = stack.engine.info()["Name"]
         assert f" on {node}, responded" in checks["identity"]["summary"]
+
+
+def test_pair_is_put_beside_tasks(stack: Stack) -> None:
+    """By the names of the services, and of a task without its id."""
+    stack.scale(1)
+    [server] = stack.containers("server")
+    assert server.name is not None
+    task = server.name.rpartition(".")[0]
+    for word in (f"{stack.name}_server", task):
+        done = between(f"{stack.name}_client", f"{word}:12345", "--checks", "path")
+        assert done.status == 0, done.out + done.err
+        assert f"{stack.name}_client → 10." in done.out
+        assert f"port 12345 is taken beside {stack.name}_server" in done.conclusion
 
 
 def test_rolling_update_loses_nothing(stack: Stack) -> None:

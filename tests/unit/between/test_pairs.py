@@ -62,6 +62,12 @@ def test_default_network_resolves_no_names() -> None:
     assert route(web, db, ON_BRIDGE) == Route(("172.17.0.3",), ("bridge",))
 
 
+def test_task_of_swarm_is_reached_by_its_address() -> None:
+    """The name of its service is that of all tasks."""
+    task = replace(DB, is_task=True)
+    assert route(WEB, task, (WEB, task)).hosts == (DB_ADDRESS,)
+
+
 def test_without_a_shared_network_all_addresses_are_tried() -> None:
     """It may be reached by routing."""
     way = route(WEB, REMOTE, (WEB, REMOTE))

@@ -27,6 +27,13 @@ def test_place_has_what_the_engine_says() -> None:
     assert found.running
 
 
+def test_task_of_swarm_has_its_service() -> None:
+    """By a label of its own."""
+    labels = {"com.docker.swarm.service.name": "shop_db"}
+    found = place(inspected("db", Config={"Labels": labels}))
+    assert (found.service, found.is_task) == ("shop_db", True)
+
+
 def test_container_without_labels_and_networks_is_a_place() -> None:
     """A stopped container has none, and null instead of empty lists."""
     found = place(
