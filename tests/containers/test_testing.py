@@ -10,9 +10,10 @@ import pytest
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 
+from netduet.between.engine import Image
 from netduet.testing import Duet, DuetError
 from netduet.testing.client import ended
-from netduet.testing.engine import Image, connect, require
+from netduet.testing.engine import connect, require
 from tests.containers.sandbox import Images, Sandbox, engine_handle
 
 SOON = ("name", "reach", "identity")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import ServeCommand
-from tests.integration.foreign_servers import Behaviour, foreign_server
+from tests.integration.foreign_servers import Behaviour, closed_port, foreign_server
 from tests.integration.proxies import (
     change_large_pieces,
     close_at_first_fin,
@@ -253,3 +253,23 @@ def test_rate_is_needed_in_each_direction(
     done = netduet.run("check", "--json", *words)
     assert classes(target_of(done), "findings") == failures
     assert done.returncode in statuses
+
+
+def test_blocked_target_has_no_needs(netduet: NetduetCommand) -> None:
+    """A target that must not be reached has nothing that applications use."""
+    with closed_port() as target:
+        done = netduet.run("check", "--json", "--need=udp,idle=1h", f"{target}=blocked")
+    assert (done.returncode, target_of(done)["needs"]) == (0, [])
+
+
+def test_needs_come_from_the_environment(
+    serve_command: ServeCommand, netduet: NetduetCommand
+) -> None:
+    """As compose passes them; waiting does not take a need for unmet."""
+    environment = {"NETDUET_CLIENT_NEED": "tcp", "NETDUET_CLIENT_PURPOSE": "dns"}
+    target = f"127.0.0.1:{serve_command().port}"
+    done = netduet.run(
+        "check", "--json", "--checks=udp", "--wait=20s", target, env=environment
+    )
+    assert (done.returncode, target_of(done)["needs"]) == (0, ["tcp", "udp"])
+    assert done.stderr == ""

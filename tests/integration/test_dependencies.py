@@ -50,6 +50,11 @@ def run_without(
             "'rich' is not installed: pip install 'netduet[client]'",
         ),
         (
+            {"docker"},
+            ("between", "web", "db"),
+            "'docker' is not installed: pip install 'netduet[docker]'",
+        ),
+        (
             {"rich"},
             ("explain", "--help"),
             "'rich' is not installed: pip install 'netduet[client]'",

@@ -50,7 +50,7 @@ def test_example_is_accepted(netduet: NetduetCommand, line: str) -> None:
         done = netduet.run(words[0], "--log-format=none", *words[1:])
         error = "netduet: --log-format none: must be auto, json or console\n"
         assert (done.returncode, done.stderr) == (2, error)
-    elif words[0] == "hello":
+    elif words[0] in {"hello", "between"}:
         done = netduet.run(*words, "--family=none")
         error = "netduet: --family none: must be any, 4 or 6\n"
         assert (done.returncode, done.stderr) == (2, error)

@@ -39,6 +39,7 @@ SERVICES: Final = {
     "serve": "server",
     "check": "client",
     "watch": "client",
+    "between": "client",
     "hello": "client",
     "explain": "client",
 }

@@ -25,6 +25,11 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("netduet watch HOST -i 20ms --max-outage 200ms", "see short outages too"),
         ("netduet watch HOST --admin-port 9101 --json", "metrics, events as JSON"),
     ),
+    "between": (
+        ("netduet between web db", "all checks, and each TCP port of db"),
+        ("netduet between web db:5432 -p shop", "services of a Compose project"),
+        ("netduet between --all -p shop", "all pairs of the project"),
+    ),
     "hello": (
         ("netduet hello HOST", "greet a netduet server"),
         ("netduet hello HOST 7 -w 2", "an echo server; wait at most 2 s"),

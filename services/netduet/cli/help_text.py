@@ -24,6 +24,14 @@ _SUMMARIES: Final = {
     all output is log lines on stderr, and stdout stays empty.
 
     Exit status: 0 after SIGTERM or SIGINT, 2 bad usage, settings or admin address.""",
+    "between": """Test the network between two containers that run already.
+
+    Puts netduet-server beside SERVICE and netduet-client beside CLIENT, in their network
+    namespaces, runs all checks, checks the ports of SERVICE itself, and removes both
+    again. Nothing in the containers changes. Needs a container engine, or kubectl for
+    pods.
+
+    Exit status: as for netduet check.""",
     "hello": """Send a plain-text greeting to any TCP server and print the reply.
 
     Exit status: 0 reply received, 1 no reply, 2 bad usage or settings, 3 interrupted.""",
@@ -33,6 +41,7 @@ USAGE: Final = {
     "serve": "netduet serve [FLAGS]",
     "check": "netduet check [FLAGS] TARGET… [-- COMMAND…]",
     "watch": "netduet watch [FLAGS] TARGET…",
+    "between": "netduet between [FLAGS] CLIENT SERVICE[:PORT]…",
     "hello": "netduet hello [FLAGS] TARGET",
     "explain": "netduet explain [CLASS]",
 }

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
 from netduet.config.load import (
+    BETWEEN,
     DOTENV,
     PREFIX,
     TESTING,
@@ -61,6 +62,11 @@ def markdown(models: Models) -> str:
             )
     parts.append("\n## Compose and make\n\n| variable | meaning |\n|---|---|\n")
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in TOOLING.items()]
+    parts.append("\n## Between containers\n\nEnvironment variables or flags of ")
+    parts.append(
+        "[netduet between](between.md).\n\n| variable | meaning |\n|---|---|\n"
+    )
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in BETWEEN.items()]
     parts.append("\n## In tests\n\nEnvironment variables only, for [netduet.testing]")
     parts.append("(testing.md).\n\n| variable | meaning |\n|---|---|\n")
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in TESTING.items()]
@@ -144,7 +150,7 @@ def judge(models: Models) -> list[str]:
     That includes names with our prefix that nothing reads.
     """
     problems = []
-    known = {*TOOLING, *TESTING}
+    known = {*TOOLING, *BETWEEN, *TESTING}
     for model in models:
         known |= {model.variable(field) for field in model.model_fields}
         try:

@@ -45,6 +45,7 @@ from netduet.config.units import (
 )
 
 __all__ = [
+    "BETWEEN",
     "DOTENV",
     "PREFIX",
     "TESTING",
@@ -84,6 +85,12 @@ TESTING: Final = {
     "NETDUET_TESTING_CLIENT_IMAGE": "the client's image, instead of `netduet-client`",
 }
 """Variables with our prefix that only ``netduet.testing`` reads."""
+
+BETWEEN: Final = {
+    "NETDUET_BETWEEN_SERVER_IMAGE": "the server's image, instead of `netduet-server`",
+    "NETDUET_BETWEEN_CLIENT_IMAGE": "the client's image, instead of `netduet-client`",
+}
+"""Variables with our prefix that only ``netduet between`` reads."""
 
 _MASK: Final = "********"
 _URL: Final = re.compile(r"\S*(?:://|@)\S*")

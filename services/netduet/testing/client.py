@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from requests.exceptions import RequestException
-
+from netduet.between.engine import exit_status
 from netduet.testing.engine import DuetError, engine_errors
 from netduet.testing.report import Report
 
 if TYPE_CHECKING:
-    from docker.models.containers import Container
     from testcontainers.core.container import DockerContainer
 
 _GRACE: Final = 5.0
@@ -31,10 +29,10 @@ def ended(
     """
     container = client.get_wrapped_container()
     with engine_errors("the client's exit status is not available"):
-        status = _status(container, timeout)
+        status = exit_status(container, timeout)
         if status is None:
             container.kill("SIGTERM")  # it then reports the results so far
-            _status(container, _GRACE)
+            exit_status(container, _GRACE)
         out, err = client.get_logs()
     if status is None:
         known = _known(out, requested) or err.decode(errors="replace").strip()
@@ -58,14 +56,3 @@ def _known(out: bytes, requested: tuple[str, ...]) -> str:
         return str(Report.read(out, requested))
     except ValueError:
         return ""
-
-
-def _status(container: Container, timeout: float) -> int | None:
-    """Wait for the end; return the exit status, None after the timeout."""
-    try:
-        return int(container.wait(timeout=timeout)["StatusCode"])
-    except RequestException:  # which one depends on the connection to the engine
-        container.reload()
-        if container.status == "running":
-            return None
-        return int(container.attrs["State"]["ExitCode"])

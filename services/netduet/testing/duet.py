@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import docker.errors
 
+from netduet.between.engine import Image
 from netduet.client.settings import ClientSettings, longest_silence
 from netduet.config.load import Settings, SettingsError, from_values, show
 from netduet.server.settings import ServerSettings
 from netduet.testing import engine
 from netduet.testing.client import ended
-from netduet.testing.engine import DuetError, Image, Named, engine_errors
+from netduet.testing.engine import IMAGE_VARIABLES, DuetError, Named, engine_errors
+from netduet.testing.pair import Identified, measure_between, pair_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +40,8 @@ _OURS: Final = frozenset(
     ("target", "profile", "json_report", "junit", "color", "greeting")
 )
 """Client settings that are arguments of ``check``, or do not apply."""
+
+_NOT_BETWEEN: Final = _OURS | {"expect", "expect_service", "resume", "wait"}
 
 _POLL_SECONDS: Final = 0.1
 _LAST_LINES: Final = 20
@@ -82,8 +86,8 @@ class Duet:
         self._client_network = network if client_network is None else client_network
         self.alias = alias or f"netduet-{uuid.uuid4().hex[:8]}"
         self._settings = _given(ServerSettings, server_settings or {})
-        self._server_image = Image.of("server", server_image)
-        self._client_image = Image.of("client", client_image)
+        self._server_image = Image.of("server", server_image, IMAGE_VARIABLES)
+        self._client_image = Image.of("client", client_image, IMAGE_VARIABLES)
         self._ready_timeout = ready_timeout
         self._need = _given(ClientSettings, {"need": tuple(need)}).need
         self._engine: DockerClient | None = None
@@ -189,6 +193,59 @@ class Duet:
             return ended(client, max_seconds, values.checks)
         finally:
             engine.remove(client)
+
+    @staticmethod
+    def between(
+        client: DockerContainer | Identified | str,
+        service: DockerContainer | Identified | str,
+        *,
+        ports: Sequence[int | str] = (),
+        port: int | None = None,
+        project: str = "",
+        profile: str = "quick",
+        timeout: float | None = None,
+        server_image: str | None = None,
+        client_image: str | None = None,
+        **settings: object,
+    ) -> Report:
+        """Run the pair beside two running containers, as ``netduet between`` does.
+
+        Args:
+            client: where the client is put: a container of testcontainers or docker-py,
+                a name, an id, or a service of Compose.
+            service: where the server is put.
+            ports: ports of the service to check too: ``5432`` or ``"5432/postgres"``;
+                without any, all that it listens on.
+            port: the port of the pair's server; without one, 12345 or a free one.
+            project: the Compose project of both services.
+            profile: ``quick``, ``full`` or ``soak``.
+            timeout: seconds that each client has.
+            server_image: instead of NETDUET_TESTING_SERVER_IMAGE or netduet-server.
+            client_image: instead of NETDUET_TESTING_CLIENT_IMAGE or netduet-client.
+            settings: as ``netduet check`` has them, by their names.
+
+        Raises:
+            DuetError: a setting is unknown or bad, or the pair could not be run.
+        """
+        for name in sorted(_NOT_BETWEEN & set(settings)):
+            raise DuetError(f"{name}: not a setting of a check in a test")
+        values = _given(ClientSettings, {**settings, "profile": profile})
+        options = pair_options(
+            _environment(values),
+            port=port,
+            profile=values.profile,
+            timeout=timeout,
+            server_image=server_image,
+            client_image=client_image,
+        )
+        return measure_between(
+            client,
+            service,
+            ports=ports,
+            project=project,
+            options=options,
+            checks=values.checks,
+        )
 
     def server_log(self) -> str:
         """Return the server's log so far: one JSON object per line.

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Protocol
 
 import docker
 import docker.errors
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 
-HARDENED: Final[dict[str, Any]] = {
-    "read_only": True,
-    "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges:true"],
-}
-"""The restrictions of docker-compose.yml; neither program needs more."""
+from netduet.between.engine import HARDENED, Image
+
+IMAGE_VARIABLES: Final = "NETDUET_TESTING"
+"""Prefix of the variables that name other images."""
 
 _ENGINES_OWN: Final = frozenset(("bridge", "host", "none"))
 
 
 class DuetError(Exception):
     """The containers could not be run; says nothing about the network."""
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image; ``is_default`` if neither the caller nor a variable names one."""
-
-    name: str
-    is_default: bool
-    variable: str
-
-    @classmethod
-    def of(cls, service: Literal["server", "client"], given: str | None) -> Image:
-        """Return the given image, or the variable's, or the default."""
-        default = f"netduet-{service}"
-        variable = f"NETDUET_TESTING_{service.upper()}_IMAGE"
-        name = given or os.environ.get(variable) or default
-        return cls(name, name == default, variable)
 
 
 class Named(Protocol):
@@ -129,9 +108,7 @@ def require(engine: DockerClient, image: Image) -> None:
         except docker.errors.ImageNotFound:
             if image.is_default:
                 raise DuetError(
-                    f"image {image.name!r} does not exist: build it with `make "
-                    f"images` in netduet's repository, or set {image.variable} to "
-                    "another one"
+                    f"image {image.name!r} does not exist: {image.remedy}"
                 ) from None
             engine.client.images.pull(image.name)
 

@@ -166,7 +166,7 @@ class Report(json_report.ReportDocument):
             lines = [text.plain(line) for line in text.verdict(verdict, known)]
             parts.append("\n".join(lines).strip("\n"))
             rows = text.rows(verdict.results, known=known)
-            checks = [*text.heading(verdict.target), *rows]
+            checks = [*text.heading(verdict.label), *rows]
             parts.append("\n".join(text.plain(line) for line in checks))
         return "\n\n".join(parts)
 

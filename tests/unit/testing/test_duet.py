@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
+from netduet.between.engine import Image
 from netduet.client.settings import ClientSettings
 from netduet.testing import Duet, DuetError
 from netduet.testing.duet import _environment, _given
-from netduet.testing.engine import Image
+from netduet.testing.engine import IMAGE_VARIABLES
 
 
 @pytest.mark.parametrize(
@@ -98,14 +99,14 @@ def test_image_is_argument_or_variable_or_default(
     """An image that is named may be pulled; the default one is never pulled."""
     variable = "NETDUET_TESTING_CLIENT_IMAGE"
     monkeypatch.delenv(variable, raising=False)
-    assert Image.of("client", None) == Image(
+    assert Image.of("client", None, IMAGE_VARIABLES) == Image(
         "netduet-client", is_default=True, variable=variable
     )
     monkeypatch.setenv(variable, "there:1")
-    assert Image.of("client", None) == Image(
+    assert Image.of("client", None, IMAGE_VARIABLES) == Image(
         "there:1", is_default=False, variable=variable
     )
-    assert Image.of("client", "here") == Image(
+    assert Image.of("client", "here", IMAGE_VARIABLES) == Image(
         "here", is_default=False, variable=variable
     )
 

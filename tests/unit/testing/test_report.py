@@ -12,6 +12,7 @@ from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location, Side
+from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
@@ -53,8 +54,11 @@ REFUSES = conclude(
 SEVERAL = conclude("b:1", [done("reach", REFUSED), done("close", HIDDEN)])
 STARVED = conclude("c:1", [done("name"), done("identity", LATE)])
 SKIPPED = conclude("d:1", [done("reach", skipped="blocks")])
-STOPPED = conclude("e:1", [done("name")], interrupted=True)
-ALL = (PASSED, PARTLY, REFUSES, SEVERAL, STARVED, SKIPPED, STOPPED)
+STOPPED = conclude("e:1", [done("name")], interrupted=True, missing=("udp", "load"))
+BLOCKED = replace(
+    conclude("f:1", [done("name")], expected=Expect.BLOCKED), client="web"
+)
+ALL = (PASSED, PARTLY, REFUSES, SEVERAL, STARVED, SKIPPED, STOPPED, BLOCKED)
 
 
 def read(*verdicts: Verdict, asked: tuple[str, ...] = ()) -> Report:

@@ -70,10 +70,13 @@ def _verdict(target_part: TargetPart) -> Verdict:
         target_part.root_check,
         tuple(target_part.follows),
         target_part.interrupted,
+        target_part.expected,
+        tuple(target_part.missing),
         requested=tuple(target_part.requested),
         requirements=tuple(target_part.needs),
         unmet_needs=tuple(target_part.unmet_needs),
         proxied=target_part.proxied,
+        client=target_part.client,
     )
 
 

@@ -23,6 +23,7 @@ from netduet.client.results.verdict import (
     Verdict,
     exit_status,
 )
+from netduet.net.namespace.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +115,8 @@ class TargetPart(_Part):
     """The needs that were not tested; with one, the verdict is no PASS."""
     proxied: bool = False
     """Whether both ends saw a TCP proxy in between; looked for only where it matters."""
+    client: str = ""
+    """The container or pod that `netduet between` put the client into; empty for here."""
 
 
 class ProbePart(_Part):
@@ -135,8 +138,28 @@ class ProbePart(_Part):
     """Bytes of a new UDP socket's buffers."""
 
 
+class PairPart(_Part):
+    """A pair of `netduet between`: what its targets mean together, and the evidence."""
+
+    client: str
+    service: str
+    outcome: Outcome
+    conclusion: str
+    """The outcome in a sentence."""
+    notes: list[str]
+    path_targets: list[str]
+    """The targets at which netduet-server answers, beside the service."""
+    service_targets: list[str]
+    """The ports of the service itself."""
+    before: Snapshot | None
+    """The namespace of the service before the pair came; null if it was not read."""
+    after: Snapshot | None
+    """The namespace of the service when all checks were done."""
+    client_namespace: Snapshot | None
+
+
 class ReportDocument(_Part):
-    """What `netduet check --json` prints."""
+    """What `netduet check --json` and `netduet between --json` print."""
 
     model_config = ConfigDict(title="Report")
 
@@ -146,6 +169,8 @@ class ReportDocument(_Part):
     exit_status: int
     targets: list[TargetPart]
     probe: ProbePart
+    between: list[PairPart] = []
+    """The pairs of `netduet between`; empty for `netduet check`."""
 
 
 def document(
@@ -195,6 +220,7 @@ def _target(verdict: Verdict) -> TargetPart:
         needs=list(verdict.requirements),
         unmet_needs=list(verdict.unmet_needs),
         proxied=verdict.proxied,
+        client=verdict.client,
     )
 
 

@@ -38,7 +38,7 @@ def _suite(root: ET.Element, verdict: Verdict) -> None:
     suite = ET.SubElement(
         root,
         "testsuite",
-        name=f"netduet {verdict.target}",
+        name=f"netduet {verdict.label}",
         tests=str(len(cases) + verdict.interrupted),
         time=f"{sum(result.seconds for result in cases):.3f}",
     )
@@ -50,7 +50,7 @@ def _suite(root: ET.Element, verdict: Verdict) -> None:
         _case(suite, verdict, result)
     if verdict.interrupted:
         case = ET.SubElement(
-            suite, "testcase", classname=verdict.target, name="remaining checks"
+            suite, "testcase", classname=verdict.label, name="remaining checks"
         )
         message = "interrupted before all checks were done"
         ET.SubElement(case, "error", message=message, type="INCONCLUSIVE")
@@ -60,7 +60,7 @@ def _case(suite: ET.Element, verdict: Verdict, result: CheckResult) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
-        classname=verdict.target,
+        classname=verdict.label,
         name=result.check,
         time=f"{result.seconds:.3f}",
     )

@@ -111,7 +111,7 @@ def matrix(verdicts: Sequence[Verdict], width: int) -> Iterator[Line]:
         )
         yield (("faint", _GAP + " " * first + headings),)
         for verdict, row in zip(verdicts, cells, strict=True):
-            name = _cut(verdict.target, first).ljust(first)
+            name = _cut(verdict.label, first).ljust(first)
             line: list[tuple[str, str]] = [("strong", _GAP + name)]
             for check in band:
                 style, text = row.get(check, ("", ""))
@@ -152,7 +152,7 @@ def _bands(
 
 
 def _targets_width(verdicts: Sequence[Verdict]) -> int:
-    return max(len(verdict.target) for verdict in verdicts)
+    return max(len(verdict.label) for verdict in verdicts)
 
 
 def _cut(text: str, width: int) -> str:

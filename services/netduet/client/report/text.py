@@ -97,10 +97,15 @@ def note_text(note: Finding, known: Known = CATALOGUE) -> str:
 
 
 def _note(note: str, width: int) -> Iterator[Line]:
-    lines = _wrap(note, width, _TEXT_COLUMN + len(_NOTE))
+    yield from indented_note(note, width, _TEXT_COLUMN)
+
+
+def indented_note(note: str, width: int = WIDTH, indent: int = 2) -> Iterator[Line]:
+    """Yield a note behind its label, from a column on."""
+    lines = _wrap(note, width, indent + len(_NOTE))
     for number, line in enumerate(lines):
         label = _NOTE if number == 0 else " " * len(_NOTE)
-        yield (("faint", " " * _TEXT_COLUMN + label + line),)
+        yield (("faint", " " * indent + label + line),)
 
 
 def skipped(results: Sequence[CheckResult], width: int = WIDTH) -> Iterator[Line]:
@@ -157,7 +162,7 @@ def everything(
     for number, target_verdict in enumerate(verdicts):
         if number:
             yield ()
-        yield from heading(target_verdict.target)
+        yield from heading(target_verdict.label)
         yield from rows(target_verdict.results, width, known)
         yield from verdict(target_verdict, known, width)
     if len(verdicts) > 1:
@@ -250,15 +255,20 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
             text = f"interrupted before all checks of {target} were done"
         case _:
             text = f"no verdict on {target}: see below"
-    label = f"{target_verdict.outcome.value}: "
+    yield from labelled_outcome(target_verdict.outcome, text, width)
+
+
+def labelled_outcome(outcome: Outcome, text: str, width: int = WIDTH) -> Iterator[Line]:
+    """Yield an outcome and a sentence behind it."""
+    label = f"{outcome.value}: "
     lines = textwrap.wrap(text, width - len(label))
-    yield ((target_verdict.outcome.value, label), ("strong", lines[0]))
+    yield ((outcome.value, label), ("strong", lines[0]))
     for line in lines[1:]:
         yield (("strong", " " * len(label) + line),)
 
 
 def _passed(target_verdict: Verdict) -> str:
-    target = target_verdict.target
+    target, here = target_verdict.target, target_verdict.client or "here"
     if target_verdict.expected is Expect.BLOCKED:
         how = compare_expectation(target_verdict).how
         return f"{target} is blocked, as expected" + (f": {how}" if how else "")
@@ -266,13 +276,13 @@ def _passed(target_verdict: Verdict) -> str:
         return _service_sentence(target_verdict)
     if target_verdict.requirements:
         needs = ", ".join(target_verdict.requirements)
-        return f"the network between here and {target} has what is needed: {needs}"
+        return f"the network between {here} and {target} has what is needed: {needs}"
     if target_verdict.notes:
         return (
-            f"the network between here and {target} works through a TCP proxy; the "
+            f"the network between {here} and {target} works through a TCP proxy; the "
             "notes say what it does not carry"
         )
-    return f"the network between here and {target} works"
+    return f"the network between {here} and {target} works"
 
 
 def _untested(target_verdict: Verdict) -> str:
@@ -300,7 +310,7 @@ def _service_sentence(target_verdict: Verdict) -> str:
         does = f"accepts connections and answers as {service}"
     else:
         does = "accepts connections; what it serves was not tested"
-    return f"{target_verdict.target} {does} ({passed} checks from this end)"
+    return f"{target_verdict.target} {does} ({passed} checks from {target_verdict.client or 'this end'})"
 
 
 def finding(

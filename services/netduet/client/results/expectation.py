@@ -15,7 +15,7 @@ _HOLDS: Final = {Outcome.PASS: True, Outcome.FAIL: False}
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """A row of the table of expectations.
+    """A row of the table of expectations; ``target`` is its label.
 
     ``found`` is ``open``, ``blocked``, ``not reached`` or ``unknown``; ``how`` adds a
     few words, or is ""; ``holds`` is None if undecided.
@@ -46,7 +46,7 @@ def compare_expectation(verdict: Verdict) -> ExpectationResult:
     elif verdict.interrupted and not how:
         how = "interrupted"
     return ExpectationResult(
-        verdict.target, verdict.expected, found, how, _HOLDS.get(verdict.outcome)
+        verdict.label, verdict.expected, found, how, _HOLDS.get(verdict.outcome)
     )
 
 

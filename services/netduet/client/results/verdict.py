@@ -147,7 +147,7 @@ class Verdict:
     is the client's name and location, "" if unknown; ``requested`` are the checks that
     the user named. ``requirements`` are the needs that were stated, as typed, and
     ``unmet_needs`` those that were not tested. ``proxied``: both ends have seen a TCP
-    proxy in between.
+    proxy in between. ``client`` is the place that a client was put into, "" for here.
     """
 
     target: str
@@ -164,6 +164,7 @@ class Verdict:
     requirements: tuple[str, ...] = ()
     unmet_needs: tuple[str, ...] = ()
     proxied: bool = False
+    client: str = ""
 
     @property
     def notes(self) -> tuple[Finding, ...]:
@@ -196,6 +197,11 @@ class Verdict:
             if check_result.check in self.requested
             and check_result.outcome is Outcome.SKIP
         )
+
+    @property
+    def label(self) -> str:
+        """The target, behind the place that it was checked from if that is not here."""
+        return f"{self.client} → {self.target}" if self.client else self.target
 
 
 def weigh_starvation(

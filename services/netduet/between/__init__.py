@@ -1,0 +1,1 @@
+"""The pair beside what runs already: between two containers, or two pods."""
