@@ -71,11 +71,14 @@ def test_paused_server_accepts_and_is_silent(sandbox: Sandbox) -> None:
     assert finding["evidence"]
 
 
+DEMANDED = ("check", "--json", "--expect-service=netduet")
+
+
 def test_web_server_under_the_name_is_recognised(sandbox: Sandbox) -> None:
     """A web server under the server's name is recognised, with its answer."""
     network = sandbox.network()
     sandbox.python(network, STRANGER, alias="server", wait=LISTENS)
-    finding = failed(sandbox.client(network, "check", "--json", "server"), "identity")
+    finding = failed(sandbox.client(network, *DEMANDED, "server"), "identity")
     assert finding["class"] == "identity.not_netduet"
     assert "HTTP" in str(finding)
 
@@ -84,7 +87,7 @@ def test_other_service_under_the_name_is_named(sandbox: Sandbox) -> None:
     """A netduet server of another service is not the expected one."""
     network = sandbox.network()
     sandbox.server(network, env={"NETDUET_SERVER_SERVICE": "billing"})
-    finding = failed(sandbox.client(network, "check", "--json", "server"), "identity")
+    finding = failed(sandbox.client(network, *DEMANDED, "server"), "identity")
     assert finding["class"] == "identity.other_service"
     assert "billing" in str(finding)
 

@@ -11,7 +11,7 @@ from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 
 from netduet.between.engine import Image
-from netduet.testing import Duet, DuetError
+from netduet.testing import Duet, DuetError, InconclusiveError
 from netduet.testing.client import ended
 from netduet.testing.engine import connect, require
 from tests.containers.sandbox import Images, Sandbox, engine_handle
@@ -52,6 +52,27 @@ def test_pair_passes_and_leaves_nothing(
         [server] = engine.containers.list(all=True, filters=here)
         assert server.labels[LABEL_SESSION_ID] == SESSION_ID
     assert engine.containers.list(all=True, filters=here) == []
+
+
+def test_service_of_the_user_is_a_target_that_names_its_protocol(
+    sandbox: Sandbox,
+) -> None:
+    """Without a protocol, a netduet server must answer behind any address."""
+    network = sandbox.network()
+    listens = [
+        "python3",
+        "-c",
+        "import socket; socket.create_connection(('localhost', 8000))",
+    ]
+    web = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
+    sandbox.python(network, web, alias="web", wait=listens)
+    with Duet(network) as duet:
+        duet.check("quick", target="web:8000/http", checks=("path",)).assert_ok()
+        report = duet.check("quick", target="web:8000", checks=("path",))
+        report.assert_fails("identity.not_netduet")
+        report = duet.check("quick", target="web:8000/http", checks=("udp",))
+        with pytest.raises(InconclusiveError, match="udp"):
+            report.assert_ok()
 
 
 def test_failing_test_leaves_nothing(
