@@ -269,6 +269,14 @@ def test_bad_place_has_one_line_with_a_remedy(
         (("web",), "web and what? name two containers: netduet between web SERVICE"),
         ((), "no containers: name two, CLIENT and SERVICE, or use --all -p PROJECT"),
         (
+            ("web", "db", *in_shop, "--checks", "siz"),
+            "check 'siz': no such check; the ch",
+        ),
+        (
+            ("web", "db", *in_shop, "--junit", "/x/y"),
+            "junit /x/y: cannot be written: No",
+        ),
+        (
             ("web", "db", *in_shop, "--server-image", "netduet-nowhere"),
             "image 'netduet-nowhere' does not exist: build it with `make images` in",
         ),
