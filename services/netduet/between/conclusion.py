@@ -11,6 +11,7 @@ from netduet.between.far_end import (
     listener_blame,
     listeners,
     listing,
+    queue_length,
     target_port,
     with_evidence,
 )
@@ -178,11 +179,12 @@ def _reason(target: TargetPart, result: PairResult, *, path_works: bool) -> str:
     blame = listener_blame(service, port, result)
     if blame:
         return f"{name} is not reachable: {blame}"
-    if result.overflows:
+    if result.overflows and queue_length(result.after, port):
         return (
-            f"{name} is not reachable: an accept queue beside it is full "
-            f"({result.overflows} connections dropped during the run): {service} does "
-            "not accept its connections fast enough"
+            f"{name} is not reachable: its accept queue is full "
+            f"({queue_length(result.after, port)} connections wait, "
+            f"{result.overflows} were dropped during the run): {service} does not "
+            "accept them"
         )
     if not path_works:
         return f"{name} is not reachable"

@@ -20,6 +20,11 @@ def listeners(snapshot: Snapshot, port: int) -> list[ListenerPart]:
     return [each for each in service_listeners(snapshot) if each.port == port]
 
 
+def queue_length(snapshot: Snapshot, port: int) -> int:
+    """Return how many connections wait in the accept queue of a port."""
+    return max((each.queue for each in listeners(snapshot, port)), default=0)
+
+
 def target_port(target: str) -> int:
     """Return the port of a target as reports name it."""
     return int(target.rpartition(":")[2].partition("/")[0])

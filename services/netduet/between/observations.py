@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from netduet.between.far_end import listeners, listing, target_port
+from netduet.between.far_end import listing, queue_length, target_port
 from netduet.between.pair_result import PairResult
 from netduet.between.pairs import service_listeners
 from netduet.client.report.json_report import TargetPart
@@ -62,7 +62,9 @@ def _untested(result: PairResult, checked: set[int]) -> Iterator[str]:
 def _queues(result: PairResult, checked: set[int]) -> Iterator[str]:
     service, overflows = result.service.title, result.overflows
     waiting = {
-        port: min(_queue(snapshot, port) for snapshot in (result.before, result.after))
+        port: min(
+            queue_length(snapshot, port) for snapshot in (result.before, result.after)
+        )
         for port in sorted(checked)
     }
     for port, count in waiting.items():
@@ -76,10 +78,6 @@ def _queues(result: PairResult, checked: set[int]) -> Iterator[str]:
             f"during the run {overflows} connections found an accept queue of {service} "
             "full (ListenOverflows of its namespace)"
         )
-
-
-def _queue(snapshot: Snapshot, port: int) -> int:
-    return max((each.queue for each in listeners(snapshot, port)), default=0)
 
 
 def _interfaces(result: PairResult) -> Iterator[str]:

@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter
 from netduet.cli import commands
 from netduet.cli.commands import UsageError
 from netduet.cli.flags import keyword, positional, short_flags, signed, slots
-from netduet.config.load import Loaded, load, show
+from netduet.config.load import Loaded, SettingsError, load, show
 
 if TYPE_CHECKING:
     from netduet.client.settings import ClientSettings
@@ -106,6 +106,11 @@ def run(words: Sequence[str], flags: Mapping[str, Any]) -> int:
     loaded = load(commands.client_settings(), short_flags(settings))
     in_pods = any(word.startswith(_POD) for word in words)
     _validate(words, own, in_pods=in_pods)
+    from netduet.client.commands.check import unusable  # noqa: PLC0415
+
+    problems = unusable(loaded.settings)
+    if problems:
+        raise SettingsError(problems)
     if find_spec("docker") is None:
         raise UsageError("'docker' is not installed: pip install 'netduet[docker]'")
     from netduet.between.command import Output, between, between_pods  # noqa: PLC0415

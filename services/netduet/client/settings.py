@@ -99,7 +99,7 @@ class ClientSettings(Settings):
         AfterValidator(_known_purposes),
         Field(json_schema_extra={"flag": "--for"}),
     ] = ()
-    """Kinds of applications, which stand for their needs: http (tcp), database (tcp, idle=10m), dns (tcp, udp) or everything."""
+    """Kinds of applications, which stand for their needs: http (tcp), database (tcp; add --need idle=10m for a pool of connections), dns (tcp, udp) or everything."""
 
     max_loss: Annotated[Percent, Field(ge=0, lt=1)] = 0.02
     """Maximum share of packets that may be lost in either direction, or of short connections that may fail; a check fails above it."""

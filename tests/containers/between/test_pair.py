@@ -31,6 +31,19 @@ while True:
 """
 
 
+STUCK = """
+import socket, time
+listener = socket.create_server(("", 8080), backlog=1)
+waiting = []
+for _ in range(6):
+    waiting.append(socket.socket())
+    waiting[-1].setblocking(False)
+    waiting[-1].connect_ex(("127.0.0.1", 8080))
+time.sleep(3600)
+"""
+"""A service that accepts nothing, and fills its accept queue by itself."""
+
+
 def state(container: Any) -> dict[str, Any]:
     """Return what must not change of a container."""
     container.reload()
@@ -175,6 +188,24 @@ def test_port_that_is_taken_is_avoided(sandbox: Sandbox) -> None:
     assert target != "db:12345"
 
 
+def test_full_accept_queue_is_told_from_a_policy(sandbox: Sandbox) -> None:
+    """SYNs vanish in both cases; the counters of the far end tell them apart."""
+    network = sandbox.network()
+    web = sandbox.python(network, "import time; time.sleep(3600)")
+    db = sandbox.python(network, STUCK, alias="db")
+    names = [engine_handle(each).name for each in (web, db)]
+    words = ("--checks", "reach", "--connect-timeout", "2s", "--json")
+    done = between(names[0], f"{names[1]}:8080", *words)
+    assert done.status == 1, done.out + done.err
+    [pair] = done.document["between"]
+    assert (
+        "db:8080 is not reachable: its accept queue is full (2 connections wait"
+        in (pair["conclusion"])
+    )
+    waiting = f"2 connections wait in the accept queue of {names[1]}:8080: "
+    assert [note for note in pair["notes"] if note.startswith(waiting)]
+
+
 def test_all_pairs_of_a_project_are_one_matrix(shop: Shop) -> None:
     """Who shares a network with a service that listens is its client."""
     done = between("--all", "-p", shop.name, "--checks", "reach")
@@ -237,6 +268,14 @@ def test_bad_place_has_one_line_with_a_remedy(
         ),
         (("web",), "web and what? name two containers: netduet between web SERVICE"),
         ((), "no containers: name two, CLIENT and SERVICE, or use --all -p PROJECT"),
+        (
+            ("web", "db", *in_shop, "--checks", "siz"),
+            "check 'siz': no such check; the ch",
+        ),
+        (
+            ("web", "db", *in_shop, "--junit", "/x/y"),
+            "junit /x/y: cannot be written: No",
+        ),
         (
             ("web", "db", *in_shop, "--server-image", "netduet-nowhere"),
             "image 'netduet-nowhere' does not exist: build it with `make images` in",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netduet.client.checks import CHECKS
 from netduet.client.checks.catalogue import CATALOGUE, severity
 from netduet.client.checks.proxy_evidence import SOURCES, has_seen_proxy
-from netduet.client.checks.reach import ReachResult
+from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.server_evidence import server_health
 from netduet.client.results.location import Side
 from netduet.client.results.needs import unmet_needs, with_notes

@@ -24,7 +24,6 @@ from netduet.client.results.verdict import (
 )
 from netduet.config.units import (
     HOUR,
-    MINUTE,
     parse_duration,
     parse_rate,
     show_duration,
@@ -114,9 +113,10 @@ class Requirements:
 
 PURPOSES: Final = {
     "http": Requirements(frozenset({Need.TCP})),
-    # Pools keep idle connections for ten minutes: HikariCP's idleTimeout (600000 ms),
-    # PgBouncer's server_idle_timeout (600 s).
-    "database": Requirements(frozenset({Need.TCP, Need.IDLE}), 10 * MINUTE),
+    # Pools also keep idle connections, for ten minutes (HikariCP's idleTimeout,
+    # PgBouncer's server_idle_timeout). That takes ten minutes to test, and a
+    # netduet-server: a database ends connections without a login before.
+    "database": Requirements(frozenset({Need.TCP})),
     # RFC 7766 §5: both transports are required.
     "dns": Requirements(frozenset({Need.TCP, Need.UDP})),
     "everything": Requirements(frozenset(Need) - {Need.RATE}, any_idle=True),

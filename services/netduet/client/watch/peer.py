@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.net.dial import Address, classify, in_thread
+from netduet.client.net.dial import classify, in_thread
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.classify import STALL_STARVED_SHARE
 from netduet.client.outages.connect_probe import (
@@ -43,6 +42,7 @@ from netduet.client.watch.outage_tracker import (
     ProbeTotals,
 )
 from netduet.client.watch.peer_identity import PeerIdentity
+from netduet.client.watch.port_trial import RING_SIZE, is_answered_from_new_port
 from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from netduet.client.watch.peer_dialer import PeerDialer
     from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import Welcome
-
-RING_SIZE: Final = 4096
-"""Datagrams whose time of sending is remembered: 32 KiB per peer."""
 
 MAX_EVENTS: Final = 256
 """Events between two polls."""
@@ -73,7 +70,6 @@ MIN_FAILURES_WITHOUT_DATAGRAMS: Final = 2
 """Consecutive failures to report when no datagrams pass: together with a stall of the
 long-lived connection they may prove an outage."""
 
-_TRIAL_SECONDS: Final = 1.0
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
 _SOCKET_RETRY_SECONDS: Final = 10.0
@@ -91,18 +87,6 @@ class PeerContext:
     udp_scheduler: UdpScheduler
     stalls: StallMonitor
     outage_numbers: Iterator[int]
-
-
-def is_answered_from_new_port(address: Address, period: float) -> bool:
-    """Return whether a stream from a new port is answered. Blocks for a second or two.
-
-    Raises:
-        OSError: no socket, or no route.
-    """
-    with UdpSocket(address) as sock:
-        trial = UdpProbe(sock, period, lambda _: None, LossTracker(period, RING_SIZE))
-        trial.run(_TRIAL_SECONDS, threading.Event())
-        return trial.tracker.last_arrival is not None
 
 
 class Peer:

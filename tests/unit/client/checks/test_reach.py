@@ -9,7 +9,9 @@ import pytest
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.containers import ContainerFacts
 from netduet.client.checks.name import NameResult
-from netduet.client.checks.reach import MAX_ADDRESSES, ReachResult, judge, measure
+from netduet.client.checks.reach.judge import judge
+from netduet.client.checks.reach.measure import MAX_ADDRESSES, measure
+from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.dial import Address, Cause, ConnectResult, Resolution
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Location, Side

@@ -74,7 +74,7 @@ def done(check: str, *found: str, **fields: object) -> CheckResult:
             {name for name in OPTIONAL if name.startswith(("idle.", "close."))},
         ),
         (
-            (),
+            ("idle=10m",),
             ("database",),
             False,
             {name for name in OPTIONAL if not name.startswith("idle.")},
@@ -158,7 +158,7 @@ def test_class_with_a_need_tells_its_consequence() -> None:
         (("idle=600", "idle=1m"), (), ("tcp", "idle=10m")),
         (("rate=100M", "reset"), (), ("tcp", "reset", "rate=100Mbit/s")),
         (("half-close",), ("dns",), ("tcp", "udp", "half-close")),
-        ((), ("http", "database"), ("tcp", "idle=10m")),
+        (("idle=10m",), ("database",), ("tcp", "idle=10m")),
         (
             ("idle=1h",),
             ("everything",),

@@ -13,7 +13,7 @@ from netduet.client.checks.balance.results import (
     ConnectionOutcome,
 )
 from netduet.client.checks.identity.results import ANY_NETDUET, IdentityResult
-from netduet.client.checks.reach import ReachResult
+from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake

@@ -10,7 +10,7 @@ from netduet.client.checks.identity.results import (
     Expectation,
     IdentityResult,
 )
-from netduet.client.checks.reach import ReachResult
+from netduet.client.checks.reach.results import ReachResult
 from netduet.client.results.target import TCP_ALONE
 
 

@@ -1,0 +1,34 @@
+"""What the check ``reach`` measures: a connection attempt per address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from netduet.client.checks.containers import ContainerFacts
+from netduet.client.net.dial import Cause, ConnectResult
+
+ACCEPTED_CAUSES: Final = (None, Cause.RESET)
+
+
+@dataclass(frozen=True, slots=True)
+class ReachResult:
+    """A connection attempt per address; the sockets are closed.
+
+    ``host`` is the target's. ``facts`` are read if no address accepts.
+    """
+
+    tried: tuple[ConnectResult, ...]
+    left_out: int
+    host: str = ""
+    facts: ContainerFacts | None = None
+
+    @property
+    def accepted(self) -> tuple[ConnectResult, ...]:
+        """The attempts that were accepted, including those that were then reset at once.
+
+        A reset instead of an acceptance is ECONNREFUSED (RFC 9293 §3.10.7.3).
+        """
+        return tuple(
+            attempt for attempt in self.tried if attempt.cause in ACCEPTED_CAUSES
+        )
