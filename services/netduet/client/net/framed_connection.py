@@ -217,12 +217,13 @@ class FramedConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def set_option(self, level: int, name: int, value: int) -> None:
-        """Set an option of the socket.
+        """Set an option of the socket, unless the connection is closed.
 
         Raises:
             OSError: the kernel refuses it.
-
         """
+        if self._transport.is_closing():
+            return  # uvloop would raise ValueError
         self._transport.get_extra_info("socket").setsockopt(level, name, value)
 
     async def end(self, timeout: float) -> bool:

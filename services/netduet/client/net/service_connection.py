@@ -64,6 +64,7 @@ class ServiceConnection(asyncio.Protocol):
         self._wakeup = Wakeup()
         self._counted = 0
         self._is_kept_alive = False
+        self._has_ended_sending = False
 
     # Callbacks of the loop
 
@@ -184,16 +185,19 @@ class ServiceConnection(asyncio.Protocol):
         farewell = b"" if self.conversation is None else self.conversation.end()
         self._send(farewell)
         if not farewell and not self._transport.is_closing():
+            self._has_ended_sending = True
             self._transport.write_eof()
         await self.wait_for_end(timeout)
         return self.ending is not None
 
     def set_option(self, level: int, name: int, value: int) -> None:
-        """Set an option of the socket.
+        """Set an option of the socket, unless the connection is closed.
 
         Raises:
             OSError: the kernel refuses it.
         """
+        if self._transport.is_closing():
+            return  # uvloop would raise ValueError
         self._transport.get_extra_info("socket").setsockopt(level, name, value)
 
     def info(self) -> TcpInfo | None:
@@ -268,7 +272,8 @@ class ServiceConnection(asyncio.Protocol):
         return Handshake(cause=Cause.TIMEOUT, detail="no response in time")
 
     def _send(self, data: bytes) -> None:
-        if data and not self._transport.is_closing():
+        can_send = not (self._has_ended_sending or self._transport.is_closing())
+        if data and can_send:
             self.sent += len(data)
             self._transport.write(data)
 

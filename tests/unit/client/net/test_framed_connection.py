@@ -9,7 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from netduet.client.net.dial import Cause
-from netduet.client.net.framed_connection import MAX_FOREIGN_BYTES, FramedConnection
+from netduet.client.net.framed_connection import (
+    MAX_FOREIGN_BYTES,
+    FramedConnection,
+    start_framed_connection,
+)
 from netduet.client.net.handshake import Handshake
 from netduet.wire.errors import Code
 from netduet.wire.frames import ANSWER, MAGIC, Kind, serialize
@@ -206,3 +210,13 @@ async def test_connection_to_itself_is_recognised() -> None:
         opening = await connection.open(TIMEOUT_SECONDS)
     assert opening.self_connected
     assert opening.broken is not None
+
+
+async def test_option_of_a_closed_connection_is_left_alone() -> None:
+    """There is no socket any more with uvloop."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = socket.create_connection(listener.getsockname())
+        connection = await start_framed_connection(sock)
+        connection.close()
+        await wait_until(lambda: connection.is_closed)
+        connection.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

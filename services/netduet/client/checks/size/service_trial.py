@@ -80,7 +80,7 @@ async def _ask(
     size = plan.size or full_packet
     if plan.one_packet:
         size = min(size, full_packet)
-    with contextlib.suppress(OSError):  # already closed: the answer shows it
+    with contextlib.suppress(OSError):  # a kernel without it, as of a sandbox
         # An acknowledgement of its own would make the packet longer than one segment.
         connection.set_option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     sent = connection.sent

@@ -157,7 +157,7 @@ class _TrialRunner:
         """
         connection = self._connection
         if self._up:
-            with contextlib.suppress(OSError):  # already closed: the answer shows it
+            with contextlib.suppress(OSError):  # a kernel without it, as of a sandbox
                 connection.set_option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             return connection.send(Kind.SINK, payload)
         # Both are sent in one packet, and the first answer acknowledges both.
