@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from tests.integration.framed_client import reset
 from tests.integration.servers import TIMEOUT_SECONDS
 
+LATE_SECONDS = 0.03
+"""Seconds between the head of a late answer and its content."""
+
 Behaviour = Callable[[socket.socket], None]
 """What a service does with a connection, from its start; it is closed afterwards."""
 
@@ -136,6 +139,14 @@ def serve_http(status: str = "200 OK") -> Behaviour:
                 sock.sendall(head.encode() + body)
 
     return behave
+
+
+def serve_http_with_late_content(sock: socket.socket) -> None:
+    """Answer requests, the content a moment after the head, as a slow backend does."""
+    while sock.recv(65536):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        threading.Event().wait(LATE_SECONDS)
+        sock.sendall(b"ok")
 
 
 def serve_smtp(sock: socket.socket) -> None:

@@ -20,6 +20,7 @@ from tests.integration.services import (
     reset_at_once,
     send_first,
     serve_http,
+    serve_http_with_late_content,
     serve_smtp,
     service,
     wait_for_client,
@@ -63,6 +64,18 @@ def test_healthy_service_passes_as_its_protocol(
     assert f"{found.target} accepts connections and answers as {answers_as}" in text
     assert "checks from this end)" in text
     assert "checks need netduet-server beside the service: `netduet between" in text
+
+
+def test_size_is_asked_for_once_the_last_answer_is_complete(
+    netduet: NetduetCommand,
+) -> None:
+    """HTTP takes one question at a time; content that comes late is no stall."""
+    with service(serve_http_with_late_content) as found:
+        done = netduet.run(
+            "check", SOON, "--json", "--checks=size", f"{found.target}/http"
+        )
+    assert done.returncode == 0, done.stdout
+    assert outcomes(target_of(done))["size"] == "PASS"
 
 
 @pytest.mark.parametrize(

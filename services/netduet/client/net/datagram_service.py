@@ -1,7 +1,8 @@
 """A conversation with a service over UDP, with the methods of a connection.
 
 A datagram that is lost is not sent again by any kernel, so an opening sends its question
-again each second. Later questions are not repeated: what is lost is the measurement.
+again each second. A later question is sent again in place of the next one, as a kernel
+sends a lost segment again: otherwise each loss would leave a question open for ever.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class DatagramService(asyncio.DatagramProtocol):
         self.error: BaseException | None = None
         self._wakeup = Wakeup()
         self._counted = 0
+        self._asked = 0
+        self._question = b""
 
     # Callbacks of the loop
 
@@ -101,10 +104,16 @@ class DatagramService(asyncio.DatagramProtocol):
         )
 
     def ask(self, size: int = 0) -> bool:
-        """Send a question; return whether the protocol has one."""
-        question = self.conversation.ask(size)
-        self._send(question)
-        return bool(question)
+        """Send a question; return whether it is a new one.
+
+        While the last one has no answer, send that again.
+        """
+        is_new = self.conversation.answers >= self._asked
+        if is_new:
+            self._question = self.conversation.ask(size)
+            self._asked += bool(self._question)
+        self._send(self._question)
+        return is_new and bool(self._question)
 
     async def answers(self, timeout: float) -> int | None:
         """Return the number of answers that arrive next; None if none does in time."""

@@ -119,7 +119,10 @@ class Address:
     def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
         """The address as connect(2) takes it."""
         if self.family is socket.AF_INET6:
-            return (self.host, self.port, 0, self.scope)
+            # uvloop passes on the first two alone, so the scope is part of the host.
+            host = self.host.partition("%")[0]
+            host = f"{host}%{self.scope}" if self.scope else host
+            return (host, self.port, 0, self.scope)
         return (self.host, self.port)
 
     @property

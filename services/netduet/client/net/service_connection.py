@@ -144,6 +144,15 @@ class ServiceConnection(asyncio.Protocol):
             self._keep_alive()
         return bool(question)
 
+    async def wait_for_answer_end(self, timeout: float) -> None:
+        """Wait until an answer that has begun is complete, so that ``ask`` can follow."""
+        conversation = self.conversation
+        if conversation is not None:
+            await self._wakeup.wait_until(
+                lambda: not conversation.is_answering or self.ending is not None,
+                timeout,
+            )
+
     async def answers(self, timeout: float) -> int | None:
         """Return the number of answers that arrive next; None if none does in time.
 

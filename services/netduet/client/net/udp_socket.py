@@ -241,8 +241,8 @@ def answers_from_elsewhere(
         while len(others) < _MAX_STRAYS and (left := until - time.monotonic()) > 0:
             sock.settimeout(left)
             data, source = sock.recvfrom(65_535)
-            if source[:2] != address.sockaddr[:2]:
-                host = source[0].partition("%")[0]
+            host = source[0].partition("%")[0]
+            if (host, source[1]) != (address.host.partition("%")[0], address.port):
                 shown = f"[{host}]" if ":" in host else host
                 others.append((data, f"{shown}:{source[1]}"))
     return others

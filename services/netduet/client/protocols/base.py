@@ -97,6 +97,11 @@ class Conversation:
         del size
         return b""
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether ``ask`` returns b"" only until the end of an answer."""
+        return False
+
     def end(self) -> bytes:
         """Return the protocol's farewell, b"" if it has none."""
         return b""

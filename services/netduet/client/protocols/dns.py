@@ -67,13 +67,11 @@ class DnsConversation(Conversation):
             self.is_foreign = self.is_foreign or self.recognition is None
             return b""
         (number,) = struct.unpack_from(">H", data)
-        if number == _FIRST_ID:
-            self.recognition = self.recognition or Recognition(
-                self.name, notes=found.notes
-            )
-        elif number in self._open:
+        if number in self._open:
             self._open.discard(number)
             self.answers += 1
+        elif number == _FIRST_ID and self.recognition is None:
+            self.recognition = Recognition(self.name, notes=found.notes)
         return b""
 
     def ask(self, size: int = 0) -> bytes:

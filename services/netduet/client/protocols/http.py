@@ -91,6 +91,13 @@ class HttpConversation(Conversation):
             return b""
         return self._request(min(size, MAX_REQUEST_BYTES))
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether the service has not sent all of a response."""
+        import h11  # noqa: PLC0415
+
+        return not self.is_foreign and self._parser.their_state is h11.SEND_BODY
+
     def receive(self, data: bytes) -> bytes:
         """Read responses; their bodies are dropped."""
         import h11  # noqa: PLC0415

@@ -89,6 +89,11 @@ class TlsConversation(Conversation):
         self._session.send(self._inner.ask(size))
         return self._session.pending()
 
+    @property
+    def is_answering(self) -> bool:
+        """As for what is spoken inside."""
+        return self._inner is not None and self._inner.is_answering
+
     def end(self) -> bytes:
         """Return the farewell of what is spoken inside, and close_notify."""
         if self.is_foreign or not self._session.is_ready:

@@ -83,6 +83,14 @@ def test_file_is_replaced_atomically_and_removed_at_the_end(file: Path) -> None:
     assert list(file.parent.iterdir()) == []
 
 
+def test_attempt_after_a_complete_one_measures_again(file: Path) -> None:
+    """With ``--wait``, a failure of the last attempt must not decide the next one."""
+    resume = Checkpoint(file, RUN)
+    resume.save(0, done("udp"))
+    resume.complete()
+    assert dict(resume.for_target(0).earlier) == {}
+
+
 @pytest.mark.parametrize(
     ("other", "reason"),
     [

@@ -96,6 +96,23 @@ def test_no_outage_passes_without_notes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("connections", "seconds"),
+    [
+        (NewConnections(0.2, 11), "0.2 s;"),
+        (NewConnections(0.2, 13, failed=5), "0.6 s;"),
+        (NewConnections(0.2, 13, void=1), "0.6 s;"),
+    ],
+)
+def test_service_passes_without_outages_that_connections_could_show(
+    connections: NewConnections, seconds: str
+) -> None:
+    """Two failed connections in a row are not reported as an outage."""
+    datagrams = DatagramObservations(supported=False, answered=False, of_service=True)
+    judgement = judged(datagrams=datagrams, new_connections=connections)
+    assert f"no outages longer than {seconds}" in judgement.summary
+
+
+@pytest.mark.parametrize(
     ("ways", "where"),
     [((FORTH,), FORTH), ((BACK,), BACK), ((FORTH, BACK), BETWEEN)],
 )

@@ -42,6 +42,7 @@ async def has_long_question(answer: IdentityAnswer, timeouts: Timeouts) -> bool:
     ):
         if connection is None or connection.conversation is None:
             return False
+        await connection.wait_for_answer_end(timeouts.answer)
         question = connection.conversation.ask(DEFAULT_MSS_BYTES)
         return len(question) >= DEFAULT_MSS_BYTES
 
@@ -63,13 +64,17 @@ async def run_service_trial(
                 detail=handshake.failure,
                 cause=handshake.cause,
             )
-        trial = await _ask(connection, plan)
+        trial = await _ask(connection, timeouts, plan)
         if trial.delivered:
             await connection.end(min(1.0, timeouts.answer))
     return trial
 
 
-async def _ask(connection: ServiceConnection, plan: TrialPlan) -> SizeTrial:
+async def _ask(
+    connection: ServiceConnection, timeouts: Timeouts, plan: TrialPlan
+) -> SizeTrial:
+    start = time.monotonic()
+    await connection.wait_for_answer_end(timeouts.answer)
     before = connection.info()
     full_packet = DEFAULT_MSS_BYTES if before is None else before.snd_mss
     size = plan.size or full_packet
@@ -79,7 +84,18 @@ async def _ask(connection: ServiceConnection, plan: TrialPlan) -> SizeTrial:
         # An acknowledgement of its own would make the packet longer than one segment.
         connection.set_option(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     sent = connection.sent
-    connection.ask(size)
+    if not connection.ask(size):
+        ending = connection.ending
+        return SizeTrial(
+            plan,
+            0,
+            TrialOutcome.UNOPENED,
+            TimeSpan(start, time.monotonic()),
+            before,
+            detail="the service took no further question"
+            if ending is None
+            else ending.detail,
+        )
     size = connection.sent - sent
     if plan.size is None and size < full_packet:
         plan = replace(plan, size=size)  # no question is that long

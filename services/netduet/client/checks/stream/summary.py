@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from netduet.client.outages import describe
+from netduet.client.outages.connect_probe import MIN_FAILURES
 from netduet.client.outages.loss_tracker import LossCounts
 from netduet.client.outages.observations import Observations
 from netduet.client.outages.outage import Outage
@@ -30,14 +31,23 @@ def summary(observations: Observations, outages: Sequence[Outage]) -> str:
     elif datagrams.passed:
         text += "no outages"
     elif datagrams.of_service:
-        period = observations.new_connections.period
-        text += f"no outages longer than {period:g} s"
+        text += f"no outages longer than {_unseen_seconds(observations):g} s"
     else:
         text += "no outages, as far as connections show"
     worked = connections.started - connections.failed
     return (
         f"{text}; {worked} of {connections.started} new connections succeeded in time"
     )
+
+
+def _unseen_seconds(observations: Observations) -> float:
+    """Return how long an outage can be that connections do not show.
+
+    Fewer than ``MIN_FAILURES`` failures in a row are not reported.
+    """
+    connections = observations.new_connections
+    all_worked = not (connections.failed or connections.void)
+    return connections.period * (1 if all_worked else MIN_FAILURES)
 
 
 def losses(observations: Observations) -> Iterator[str]:
