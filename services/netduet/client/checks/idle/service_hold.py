@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.idle import known_timers
-from netduet.client.net.dial import Cause, classify
+from netduet.client.net.dial import Cause
 from netduet.client.net.service_connection import (
     KEEPALIVE_DEADLINE_SECONDS,
     ServiceConnection,
@@ -49,7 +49,8 @@ class ServiceHold:
 
     ``keepalive`` is the interval of its probes meanwhile, None for none. ``ending`` is
     how it ended, ``ended_after`` the seconds of silence if it ended before its use.
-    ``wait`` is from the use to the end of the wait for an answer.
+    ``wait`` is from the use to the end of the wait for an answer. ``is_asked``: it was
+    used by a question of the protocol, not by TCP keep-alive alone.
     """
 
     rung: float
@@ -61,6 +62,7 @@ class ServiceHold:
     ended_after: float | None = None
     wait: TimeSpan | None = None
     tcp_info: TcpInfo | None = None
+    is_asked: bool = False
 
     @property
     def was_reset(self) -> bool:
@@ -124,7 +126,7 @@ async def _hold(
                 rung, keepalive, handshake, True, False, connection.ending, idle
             )
         used = time.monotonic()
-        answered = await _use(connection, timeouts)
+        is_asked, answered = await _use(connection, timeouts)
         return ServiceHold(
             rung,
             keepalive,
@@ -134,6 +136,7 @@ async def _hold(
             connection.ending,
             wait=TimeSpan(used, time.monotonic()),
             tcp_info=connection.info(),
+            is_asked=is_asked,
         )
 
 
@@ -143,17 +146,12 @@ def _probe_every(connection: ServiceConnection, interval: int) -> None:
         connection.set_option(socket.IPPROTO_TCP, name, interval)
 
 
-async def _use(connection: ServiceConnection, timeouts: Timeouts) -> bool:
-    """Use the connection again; return whether it is alive."""
-    try:
-        is_question = connection.ask()
-    except OSError as error:  # closed meanwhile: ``ending`` says how
-        classify(error)
-        return False
-    if is_question:
-        return await connection.answers(timeouts.answer) is not None
+async def _use(connection: ServiceConnection, timeouts: Timeouts) -> tuple[bool, bool]:
+    """Use the connection again; return whether by a question, and whether it is alive."""
+    if connection.ask():
+        return True, await connection.answers(timeouts.answer) is not None
     await connection.wait_for_end(KEEPALIVE_DEADLINE_SECONDS)
-    return connection.ending is None
+    return False, connection.ending is None
 
 
 def judge_service(measured: ServiceHolds) -> Judgement:
@@ -184,7 +182,11 @@ def judge_service(measured: ServiceHolds) -> Judgement:
             (hold.rung for hold in held if not hold.answered), default=None
         ),
     }
-    remarks = (*_beyond_remarks(measured), *_remarks(answer.protocol, closed))
+    remarks = (
+        *_beyond_remarks(measured),
+        *_keepalive_remarks(answer, held),
+        *_remarks(answer.protocol, closed),
+    )
     return Judgement("; ".join(parts), tuple(findings), remarks, figures)
 
 
@@ -195,6 +197,16 @@ def _beyond_remarks(measured: ServiceHolds) -> Iterator[str]:
         yield (
             f"not tried: {rungs}, because {protocol.title} blocks clients that do not log "
             f"in within {protocol.login_timeout:g} s ({protocol.login_setting})"
+        )
+
+
+def _keepalive_remarks(
+    answer: IdentityAnswer, held: list[ServiceHold]
+) -> Iterator[str]:
+    if any(hold.answered and not hold.is_asked for hold in held):
+        yield (
+            f"{answer.address}: TCP keep-alive was answered, but nothing was asked in "
+            "the service's protocol; a TCP proxy in between answers keep-alive itself"
         )
 
 
