@@ -201,6 +201,39 @@ def test_idle_connections_of_a_silent_service_are_kept_alive(
         done = netduet.run("check", SOON, "--json", *flags, found.target)
     [idle] = [check for check in target_of(done)["checks"] if check["name"] == "idle"]
     assert (idle["outcome"], idle["figures"]["longest_lived"]) == ("PASS", 2.0)
+    [note] = idle["remarks"]
+    assert "a TCP proxy in between answers keep-alive itself" in note
+
+
+def test_limit_on_open_connections_is_told_from_a_dead_backend(
+    netduet: NetduetCommand,
+) -> None:
+    """Whose limit it is cannot be seen from here."""
+    free = threading.BoundedSemaphore(10)
+    serve = serve_http()
+
+    def serve_ten(sock: socket.socket) -> None:
+        if free.acquire(blocking=False):
+            try:
+                serve(sock)
+            finally:
+                free.release()
+
+    with service(serve_ten) as found:
+        flags = ("--checks=churn", "--json")
+        done = netduet.run("check", SOON, *flags, f"{found.target}/http")
+    root = target_of(done)["root"]
+    assert (root["class"], root["where"]) == ("churn.count_limited", "unknown")
+    assert root["figures"]["limit_count"] == 10
+
+
+def test_connections_that_the_service_closes_are_not_counted_as_open(
+    netduet: NetduetCommand,
+) -> None:
+    """It speaks, and hangs up."""
+    with service(lambda sock: sock.sendall(b"\x01full")) as found:
+        done = netduet.run("check", SOON, "--checks=churn", found.target)
+    assert "open at once" not in unwrapped(done)
 
 
 def test_service_that_closes_idle_connections_is_noted(netduet: NetduetCommand) -> None:

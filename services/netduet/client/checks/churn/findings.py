@@ -154,9 +154,9 @@ def count_limited(result: ChurnResult) -> Finding | None:
         "when they were closed, new ones passed"
     )
     how = hold.while_held[0]
+    queries = " (and 1 for queries)" if result.witness.survived else ""
     client_text = (
-        f"with {hold.held_count} open (and {int(result.witness.survived)} for "
-        f"queries), {len(hold.while_held)} more "
+        f"with {hold.held_count} open{queries}, {len(hold.while_held)} more "
         f"{_OUTCOME_TEXTS.get(how.outcome, how.outcome.value)}{f' ({how.detail})' if how.detail else ''}; "
         f"{hold.alive} of the open ones stayed alive, and a queried one responded; "
         f"afterwards {len(hold.after_release)} of {len(hold.after_release)} passed; "
@@ -166,8 +166,15 @@ def count_limited(result: ChurnResult) -> Finding | None:
     figures: Figures = {"limit_count": limit}
     evidence = ((Side.CLIENT, client_text), server_text)
     missed = _missed_deadline(hold.while_held)
+    # Many services limit the connections themselves; netduet-server would say so.
+    is_service = not any(attempt.boot_id for attempt in result.attempts)
     return Finding(
-        "churn.count_limited", seen, evidence, figures, missed_deadline=missed
+        "churn.count_limited",
+        seen,
+        evidence,
+        figures,
+        where=Location.UNKNOWN if is_service else None,
+        missed_deadline=missed,
     )
 
 

@@ -182,7 +182,7 @@ def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
         text += f", {counted.lost_syns} SYN{'s' * (counted.lost_syns > 1)} lost"
     elif counted.countable:
         text += ", no SYNs lost"
-    if result.hold is not None:
+    if result.hold is not None and result.hold.held_count:
         text += f"; {result.hold.held_count} open at once"
     return text
 

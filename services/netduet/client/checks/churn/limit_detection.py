@@ -159,10 +159,14 @@ def detect_count_limit(hold: HoldResult) -> int | None:
     """
     if not hold.while_held or not hold.after_release:
         return None
-    made_while_held = any(attempt.boot_id for attempt in hold.while_held)
-    made_after = all(attempt.boot_id for attempt in hold.after_release)
+    made_while_held = any(map(_is_served, hold.while_held))
+    made_after = all(map(_is_served, hold.after_release))
     busy = any(attempt.outcome is AttemptOutcome.BUSY for attempt in hold.while_held)
     none_sent = any(not attempt.sent_syns for attempt in hold.while_held)
     if made_while_held or not made_after or busy or none_sent or not hold.answered:
         return None
     return hold.held_count
+
+
+def _is_served(attempt: Attempt) -> bool:
+    return attempt.outcome is AttemptOutcome.SERVED

@@ -75,7 +75,7 @@ class Pacer:
                 HOLD_GAP_SECONDS,
                 plan.max_concurrent,
             )
-            held = HoldResult(run, len(self.held))
+            held = HoldResult(run, self._open_count)
             if not reaches_limit(run):
                 await self._release()
                 return held
@@ -84,7 +84,7 @@ class Pacer:
             for connection in self.held[:1]:
                 connection.ask()
                 answered = await connection.answers(self.answer_timeout) is not None
-            alive = sum(not connection.is_closed for connection in self.held)
+            alive = self._open_count
             await self._release()
             await asyncio.sleep(_SETTLE_SECONDS)
             after_release = await self._probe_limit()
@@ -95,6 +95,10 @@ class Pacer:
             for connection in self.held:
                 connection.close()
             raise
+
+    @property
+    def _open_count(self) -> int:
+        return sum(connection.ending is None for connection in self.held)
 
     async def _probe_limit(self) -> tuple[Attempt, ...]:
         attempt_short = partial(

@@ -121,9 +121,10 @@ class PacedRun:
 class HoldResult:
     """Connections held open, to see how many there may be at once.
 
-    If the last ones failed: ``alive`` of the ``held_count`` were still open when
-    further attempts (``while_held``) failed; ``after_release`` were made when all had
-    been closed. ``answered``: a held connection answered a request meanwhile.
+    ``held_count`` were still open after the last one had been made. If the last ones
+    failed: ``alive`` of them were still open when further attempts (``while_held``)
+    failed; ``after_release`` were made when all had been closed. ``answered``: a held
+    connection answered a request meanwhile.
     """
 
     run: PacedRun
