@@ -34,11 +34,11 @@ daemon off;
 events {{}}
 http {{ access_log off; server {{ {server} }} }}
 END
-exec nginx -e stderr -c /work/nginx.conf"""
+exec nginx -e stderr -c /srv/nginx.conf"""
 
 
 _PAGE: Final = 'location / { return 200 "hello\\n"; }'
-_TLS: Final = "ssl_certificate /work/cert.pem; ssl_certificate_key /work/key.pem;"
+_TLS: Final = "ssl_certificate /srv/cert.pem; ssl_certificate_key /srv/key.pem;"
 
 NGINX = Service("nginx", "http", 80, _nginx(f"listen 80; {_PAGE}"))
 NGINX_BAD_GATEWAY = Service(
@@ -87,7 +87,7 @@ ETCD = Service(
     "etcd",
     "grpc",
     2379,
-    "exec etcd --data-dir /work/etcd --listen-client-urls http://0.0.0.0:2379 "
+    "exec etcd --data-dir /srv/etcd --listen-client-urls http://0.0.0.0:2379 "
     "--advertise-client-urls http://127.0.0.1:2379",
     ready="ETCDCTL_API=3 etcdctl endpoint health 2>/dev/null || is-listening 2379 tcp",
 )
@@ -123,8 +123,8 @@ PATH=$PATH:/usr/local/postgresql
 initdb -D data -A scram-sha-256 --pwfile=/etc/hostname >/dev/null
 echo "host all all all scram-sha-256" >>data/pg_hba.conf
 cp cert.pem data/server.crt && cp key.pem data/server.key && chmod 600 data/server.key
-exec postgres -D data -k /work -c listen_addresses=* %s'"""
-_POSTGRES_READY: Final = "/usr/local/postgresql/pg_isready -q -h /work"
+exec postgres -D data -k /srv -c listen_addresses=* %s'"""
+_POSTGRES_READY: Final = "/usr/local/postgresql/pg_isready -q -h /srv"
 POSTGRES = Service("postgres", "postgres", 5432, _POSTGRES % "", ready=_POSTGRES_READY)
 POSTGRES_TLS = Service(
     "postgres-tls", "postgres", 5432, _POSTGRES % "-c ssl=on", ready=_POSTGRES_READY
@@ -138,11 +138,11 @@ POSTGRES_FULL = Service(
     ready=_POSTGRES_READY,
 )
 
-_MARIADB: Final = """mariadb-install-db --user=mysql --datadir=/work/data >/dev/null
+_MARIADB: Final = """mariadb-install-db --user=mysql --datadir=/srv/data >/dev/null
 chown mysql .
 echo "%s" >start.sql
-exec mariadbd --no-defaults --user=mysql --datadir=/work/data --bind-address='*' \
---socket=/work/socket --pid-file=/work/pid --init-file=/work/start.sql"""
+exec mariadbd --no-defaults --user=mysql --datadir=/srv/data --bind-address='*' \
+--socket=/srv/socket --pid-file=/srv/pid --init-file=/srv/start.sql"""
 MARIADB = Service(
     "mariadb", "mysql", 3306, _MARIADB % "CREATE USER somebody IDENTIFIED BY 'secret';"
 )
@@ -161,14 +161,14 @@ OPENSSH = Service(
     "openssh",
     "ssh",
     22,
-    "ssh-keygen -q -t ed25519 -N '' -f key && exec /usr/sbin/sshd -D -e -h /work/key",
+    "ssh-keygen -q -t ed25519 -N '' -f key && exec /usr/sbin/sshd -D -e -h /srv/key",
 )
 OPENSSH_FULL = Service(
     "openssh-full",
     "ssh",
     22,
     "ssh-keygen -q -t ed25519 -N '' -f key && "
-    "exec /usr/sbin/sshd -D -e -h /work/key -o MaxStartups=1:100:1",
+    "exec /usr/sbin/sshd -D -e -h /srv/key -o MaxStartups=1:100:1",
 )
 POSTFIX = Service(
     "postfix",
@@ -185,7 +185,7 @@ VSFTPD = Service(
     21,
     "printf 'listen=YES\\nbackground=NO\\nseccomp_sandbox=NO\\n"
     "secure_chroot_dir=/var/run/vsftpd/empty\\n' >vsftpd.conf\n"
-    "exec vsftpd /work/vsftpd.conf",
+    "exec vsftpd /srv/vsftpd.conf",
 )
 MOSQUITTO = Service(
     "mosquitto",
@@ -220,7 +220,7 @@ CHRONY = Service(
     "chrony",
     "ntp",
     123,
-    "printf 'local stratum 10\\nallow\\ncmdport 0\\npidfile /work/pid\\n' >config\n"
+    "printf 'local stratum 10\\nallow\\ncmdport 0\\npidfile /srv/pid\\n' >config\n"
     "exec chronyd -x -d -u root -f config",
     transport="udp",
 )
@@ -228,7 +228,7 @@ CHRONY_UNSYNCHRONISED = Service(
     "chrony-unsynchronised",
     "ntp",
     123,
-    "printf 'allow\\ncmdport 0\\npidfile /work/pid\\n' >config\n"
+    "printf 'allow\\ncmdport 0\\npidfile /srv/pid\\n' >config\n"
     "exec chronyd -x -d -u root -f config",
     transport="udp",
 )
@@ -243,6 +243,6 @@ passdb pam {
 userdb passwd {
 }
 END
-exec dovecot -F -c /work/dovecot.conf"""
+exec dovecot -F -c /srv/dovecot.conf"""
 DOVECOT_IMAP = Service("dovecot-imap", "imap", 143, _DOVECOT)
 DOVECOT_POP3 = Service("dovecot-pop3", "pop3", 110, _DOVECOT)

@@ -35,7 +35,7 @@ daemon off;
 events {{}}
 stream {{ server {{ listen {PORT}; proxy_pass server:{PORT}; {directive} }} }}
 END
-exec nginx -e stderr -c /work/nginx.conf"""
+exec nginx -e stderr -c /srv/nginx.conf"""
 
 
 HAPROXY = Proxy(
