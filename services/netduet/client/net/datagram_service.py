@@ -99,6 +99,7 @@ class DatagramService(asyncio.DatagramProtocol):
             detail=detail,
             sent=self.sent,
             resent=resent,
+            accepted=bool(self.first_bytes),
             start=start,
             end=end,
         )
