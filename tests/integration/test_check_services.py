@@ -232,6 +232,18 @@ def test_idle_connections_of_a_silent_service_are_kept_alive(
     assert "a TCP proxy in between answers keep-alive itself" in note
 
 
+def test_service_that_keeps_no_connection_was_not_tested_for_idle_ones(
+    netduet: NetduetCommand,
+) -> None:
+    """It is no idle timeout of 0 s."""
+    with service(close_after_answer) as found:
+        flags = ("--checks=idle", "--idle-rungs=1s")
+        done = netduet.run("check", SOON, *flags, f"{found.target}/http")
+    text = unwrapped(done)
+    assert "the other end closes connections at once" in text
+    assert "how long one may be idle was not tested" in text
+
+
 def test_limit_on_open_connections_is_told_from_a_dead_backend(
     netduet: NetduetCommand,
 ) -> None:
