@@ -36,44 +36,22 @@ _TOO_FAST: Final = b"RATE"
 
 
 class NtpConversation(Conversation):
-    """A request of a client, and the answer to it."""
+    """A request of a client, and the answer to it.
 
-    def __init__(self, host: str) -> None:
-        """Prepare; nothing is asked yet."""
-        super().__init__(host)
-        self._number = 0
-        self._open: set[int] = set()
+    There is no further question: a client that asks every second is abusive, and is
+    told so or left without an answer (RFC 5905 §7.4; chrony.conf(5), ratelimit).
+    """
 
     def start(self) -> bytes:
-        """Return the first request."""
-        return _request(0)
+        """Return the request."""
+        return _PACKET.pack(_CLIENT, 0, b"", _COOKIE + b"\0")
 
     def receive(self, data: bytes) -> bytes:
-        """Read an answer; those that were not asked for are ignored."""
+        """Read the answer; what was not asked for is foreign."""
         found = recognise(data)
-        if found is None:
-            self.is_foreign = self.is_foreign or self.recognition is None
-            return b""
-        number = data[_ORIGIN][-1]
-        if not number:
-            self.recognition = self.recognition or found
-        elif number in self._open:
-            self._open.discard(number)
-            self.answers += 1
+        self.recognition = self.recognition or found
+        self.is_foreign = self.is_foreign or self.recognition is None
         return b""
-
-    def ask(self, size: int = 0) -> bytes:
-        """Return another request; it cannot be padded."""
-        del size
-        if self.recognition is None or self.recognition.refusal:
-            return b""
-        self._number = self._number % 255 + 1
-        self._open.add(self._number)
-        return _request(self._number)
-
-
-def _request(number: int) -> bytes:
-    return _PACKET.pack(_CLIENT, 0, b"", _COOKIE + bytes([number]))
 
 
 def recognise(data: bytes) -> Recognition | None:

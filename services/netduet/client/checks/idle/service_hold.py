@@ -42,6 +42,8 @@ _MAX_INTERVAL_SECONDS: Final = 60.0
 _LOGIN_TOLERANCE: Final = 0.1
 """Share by which a service may end a connection later than its login timeout."""
 
+_AT_ONCE_SECONDS: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceHold:
@@ -174,8 +176,9 @@ def judge_service(measured: ServiceHolds) -> Judgement:
         parts.append(f"connections idle for up to {lived[-1]:g} s stay alive")
     closed = [hold for hold in held if hold.was_closed]
     if closed:
-        shortest = min(hold.ended_after or hold.rung for hold in closed)
-        parts.append(f"the other end closes them after {shortest:.0f} s")
+        shortest = _shortest(closed)
+        when = "at once" if shortest < _AT_ONCE_SECONDS else f"after {shortest:.0f} s"
+        parts.append(f"the other end closes connections {when}")
     figures: Figures = {
         LONGEST_LIVED: max(lived, default=None),
         "shortest_died": min(
@@ -261,10 +264,22 @@ def _evidence(hold: ServiceHold) -> str:
     return text
 
 
+def _shortest(closed: list[ServiceHold]) -> float:
+    return min(
+        hold.rung if hold.ended_after is None else hold.ended_after for hold in closed
+    )
+
+
 def _remarks(protocol: Protocol | None, closed: list[ServiceHold]) -> Iterable[str]:
     if not closed:
         return
-    after = min(hold.ended_after or hold.rung for hold in closed)
+    after = _shortest(closed)
+    if after < _AT_ONCE_SECONDS:
+        yield (
+            "connections are closed at once, by the service or by a proxy in between: "
+            "how long one may be idle was not tested"
+        )
+        return
     login = None if protocol is None else protocol.login_timeout
     if protocol is not None and login is not None:
         low, high = login * (1 - _LOGIN_TOLERANCE), login * (1 + _LOGIN_TOLERANCE) + 1

@@ -35,12 +35,18 @@ _POLL_SECONDS: Final = 0.1
 
 
 async def has_long_question(answer: IdentityAnswer, timeouts: Timeouts) -> bool:
-    """Return whether a question to this service can be as long as a packet."""
+    """Return whether a second question is answered, and can be as long as a packet.
+
+    Services may end a connection after the first answer (RFC 9112 §9.6).
+    """
     async with open_service(answer.address, timeouts, answer.protocol, answer.host) as (
         _,
         connection,
     ):
         if connection is None or connection.conversation is None:
+            return False
+        await connection.wait_for_answer_end(timeouts.answer)
+        if not connection.ask() or not await connection.answers(timeouts.answer):
             return False
         await connection.wait_for_answer_end(timeouts.answer)
         question = connection.conversation.ask(DEFAULT_MSS_BYTES)
