@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import socketserver
 import threading
@@ -84,6 +85,12 @@ def service(
             found.running.set()
             server.shutdown()
             thread.join()
+
+
+def own_loopback_address() -> str:
+    """Return an address of this process alone, on which well-known ports are free."""
+    number = os.getpid()
+    return f"127.{number >> 16 & 127 | 128}.{number >> 8 & 255}.{number & 255}"
 
 
 def wait_for_client(sock: socket.socket) -> None:

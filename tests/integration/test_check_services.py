@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 
+from netduet.client.checks.identity import recognition
+from netduet.client.checks.identity.recognition import Recogniser
+from netduet.client.checks.identity.results import Expectation
+from netduet.client.net.dial import Address, Cause
+from netduet.client.net.timeouts import Timeouts
 from tests.integration.conftest import ServeCommand
 from tests.integration.foreign_servers import echo_bytes
 from tests.integration.servers import NetduetCommand, unwrapped
@@ -17,6 +22,7 @@ from tests.integration.services import (
     Behaviour,
     answer_with,
     close_at_once,
+    own_loopback_address,
     reset_at_once,
     send_first,
     serve_http,
@@ -150,7 +156,7 @@ def test_silence_on_a_well_known_port_is_a_frozen_service(
     netduet: NetduetCommand,
 ) -> None:
     """A service that usually speaks there and says nothing is not taken for healthy."""
-    with service(wait_for_client, "127.0.0.2", 6379) as found:
+    with service(wait_for_client, own_loopback_address(), 6379) as found:
         done = netduet.run("check", SOON, found.target)
         anything = netduet.run("check", SOON, "--checks=path", f"{found.target}/tcp")
     assert done.returncode == 1
@@ -158,16 +164,24 @@ def test_silence_on_a_well_known_port_is_a_frozen_service(
     assert anything.returncode == 0, anything.stdout
 
 
-def test_silence_on_the_own_port_is_a_frozen_server(netduet: NetduetCommand) -> None:
+async def test_silence_on_the_own_port_is_a_frozen_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """On 12345, nothing else than an answer shows that the server is not frozen."""
-    with service(wait_for_client, "127.0.0.2", 12345) as found:
-        done = netduet.run("check", SOON, "--json", found.target)
-    assert target_of(done)["root"]["class"] == "identity.silent"
+    timeouts = Timeouts(resolve=1.0, connect=1.0, answer=0.5)
+    recogniser = Recogniser("127.0.0.1", timeouts, Expectation())
+    with service(wait_for_client) as found:
+        address = Address(socket.AF_INET, found.host, found.port)
+        anywhere = await recogniser.identify(address)
+        monkeypatch.setattr(recognition, "NETDUET_PORT", found.port)
+        own = await recogniser.identify(address)
+    assert (anywhere.is_service, own.is_service) == (True, False)
+    assert own.handshake.cause is Cause.TIMEOUT
 
 
 def test_other_protocol_on_a_well_known_port_is_noted(netduet: NetduetCommand) -> None:
     """Nothing was demanded, so it passes, with a note."""
-    with service(serve_http(), "127.0.0.3", 6379) as found:
+    with service(serve_http(), own_loopback_address(), 6379) as found:
         done = netduet.run("check", SOON, "--checks=path", found.target)
     assert done.returncode == 0, done.stdout
     assert "speaks HTTP, although Redis usually listens on port 6379" in unwrapped(done)
