@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.net.dial import Address, classify, connect
 from netduet.client.net.handshake import (
@@ -20,9 +20,7 @@ from netduet.client.net.handshake import (
     handshake_from_event,
 )
 from netduet.client.net.run_id import run_id
-from netduet.client.net.wakeup import Wakeup
-from netduet.net import kernel
-from netduet.net.tcp_info import tcp_info
+from netduet.client.net.stream_connection import StreamConnection
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.events import (
     AnswerReceived,
@@ -41,7 +39,6 @@ from netduet.wire.messages import (
     Open,
     ReportQuestion,
     ServerReport,
-    TcpInfo,
     Welcome,
 )
 from netduet.wire.state_machine import Limits, Role, State
@@ -64,28 +61,19 @@ _FOREIGN_SETTLE_SECONDS: Final = 0.2
 """Seconds for the rest of another program's answer."""
 
 
-class FramedConnection(asyncio.Protocol):
+class FramedConnection(StreamConnection):
     """One framed connection; make it by ``start_framed_connection``, and ``close`` it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.wire = Connection(Role.CLIENT, Limits(), 0.0)
-        self.error: BaseException | None = None
-        self.is_closed = False
         self.ending: ConnectionEnd | None = None
         self.welcome: Welcome
         """The answer to the opening; not set before."""
         self._events: deque[Event] = deque()
-        self._wakeup = Wakeup()
         self._question = 0
 
     # Callbacks of the loop
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport and both addresses."""
-        self._transport = cast("asyncio.Transport", transport)
-        # uvloop forgets both once the connection is closed.
-        self._local_address = transport.get_extra_info("sockname")
-        self._peer_address = transport.get_extra_info("peername")
 
     def data_received(self, data: bytes) -> None:
         """Queue the events; wake the waiting task."""
@@ -98,12 +86,6 @@ class FramedConnection(asyncio.Protocol):
         self._events += self.wire.receive_eof(time.monotonic())
         self._wakeup.set()
         return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Keep the error."""
-        self.error = exc
-        self.is_closed = True
-        self._wakeup.set()
 
     # For the checks
 
@@ -216,16 +198,6 @@ class FramedConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def set_option(self, level: int, name: int, value: int) -> None:
-        """Set an option of the socket, unless the connection is closed.
-
-        Raises:
-            OSError: the kernel refuses it.
-        """
-        if self._transport.is_closing():
-            return  # uvloop would raise ValueError
-        self._transport.get_extra_info("socket").setsockopt(level, name, value)
-
     async def end(self, timeout: float) -> bool:
         """End the stream with an END frame; return whether the server ended its own."""
         if self.wire.state is not State.OPEN or self.is_closed:
@@ -238,26 +210,6 @@ class FramedConnection(asyncio.Protocol):
             if event is None or isinstance(event, EofReceived):
                 return event is not None
         return False
-
-    def info(self) -> TcpInfo | None:
-        """Return this kernel's view of the connection."""
-        if self.is_closed:
-            return None
-        return tcp_info(self._transport.get_extra_info("socket").fileno())
-
-    def local(self) -> tuple[str, int]:
-        """Return our own address and port."""
-        return self._local_address[0], self._local_address[1]
-
-    def reset(self) -> None:
-        """Reset the connection."""
-        if not self._transport.is_closing():
-            kernel.reset_on_close(self._transport.get_extra_info("socket").fileno())
-            self._transport.abort()
-
-    def close(self) -> None:
-        """Close at once."""
-        self._transport.abort()
 
     # Helpers
 
@@ -296,15 +248,6 @@ class FramedConnection(asyncio.Protocol):
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
         if out[-1] == SEND_EOF:
             self._transport.write_eof()
-
-    def _retransmissions(self) -> int:
-        info = self.info()
-        return 0 if info is None else info.total_retrans
-
-    def _acked_bytes(self) -> int | None:
-        info = self.info()
-        # The SYN counts as one byte (RFC 9293 §3.4).
-        return None if info is None else max(0, info.bytes_acked - 1)
 
 
 async def start_framed_connection(sock: socket.socket) -> FramedConnection:

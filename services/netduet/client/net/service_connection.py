@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Address, Cause, classify, connect
 from netduet.client.net.handshake import (
@@ -20,15 +20,12 @@ from netduet.client.net.handshake import (
     Handshake,
     failed_handshake,
 )
-from netduet.client.net.wakeup import Wakeup
+from netduet.client.net.stream_connection import StreamConnection
 from netduet.client.protocols.base import Refusal
-from netduet.net import kernel
-from netduet.net.tcp_info import tcp_info
 
 if TYPE_CHECKING:
     from netduet.client.net.timeouts import Timeouts
     from netduet.client.protocols.base import Conversation, Protocol
-    from netduet.wire.messages import TcpInfo
 
 MAX_FIRST_BYTES: Final = 256
 """Bytes that are kept of an answer that no protocol knows."""
@@ -46,34 +43,25 @@ KEEPALIVE_DEADLINE_SECONDS: Final = _KEEPALIVE_SECONDS * (_KEEPALIVE_COUNT + 2)
 """Seconds after which the kernel has ended a connection that no longer works."""
 
 
-class ServiceConnection(asyncio.Protocol):
+class ServiceConnection(StreamConnection):
     """One connection to a service; make it by ``start_service_connection``.
 
     Without a conversation, it sends nothing, and is served if it stays open.
     """
 
     def __init__(self, conversation: Conversation | None) -> None:
+        super().__init__()
         self.conversation = conversation
         self.first_bytes = b""
         self.received = 0
         self.sent = 0
-        self.error: BaseException | None = None
-        self.is_closed = False
         self.ended = False
         """Whether the service has ended its sending."""
-        self._wakeup = Wakeup()
         self._counted = 0
         self._is_kept_alive = False
         self._has_ended_sending = False
 
     # Callbacks of the loop
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport and both addresses."""
-        self._transport = cast("asyncio.Transport", transport)
-        # uvloop forgets both once the connection is closed.
-        self._local_address = transport.get_extra_info("sockname")
-        self._peer_address = transport.get_extra_info("peername")
 
     def data_received(self, data: bytes) -> None:
         """Pass the data to the conversation; send what it answers."""
@@ -89,12 +77,6 @@ class ServiceConnection(asyncio.Protocol):
         self.ended = True
         self._wakeup.set()
         return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Keep the error."""
-        self.error = exc
-        self.is_closed = True
-        self._wakeup.set()
 
     # For the checks
 
@@ -190,32 +172,6 @@ class ServiceConnection(asyncio.Protocol):
         await self.wait_for_end(timeout)
         return self.ending is not None
 
-    def set_option(self, level: int, name: int, value: int) -> None:
-        """Set an option of the socket, unless the connection is closed.
-
-        Raises:
-            OSError: the kernel refuses it.
-        """
-        if self._transport.is_closing():
-            return  # uvloop would raise ValueError
-        self._transport.get_extra_info("socket").setsockopt(level, name, value)
-
-    def info(self) -> TcpInfo | None:
-        """Return this kernel's view of the connection."""
-        if self.is_closed:
-            return None
-        return tcp_info(self._transport.get_extra_info("socket").fileno())
-
-    def local(self) -> tuple[str, int]:
-        """Return our own address and port."""
-        return self._local_address[0], self._local_address[1]
-
-    def reset(self) -> None:
-        """Reset the connection."""
-        if not self._transport.is_closing():
-            kernel.reset_on_close(self._transport.get_extra_info("socket").fileno())
-            self._transport.abort()
-
     def close(self) -> None:
         """Close at once, with the protocol's farewell if there has been none."""
         farewell = b"" if self.conversation is None else self.conversation.end()
@@ -276,15 +232,6 @@ class ServiceConnection(asyncio.Protocol):
         if data and can_send:
             self.sent += len(data)
             self._transport.write(data)
-
-    def _retransmissions(self) -> int:
-        info = self.info()
-        return 0 if info is None else info.total_retrans
-
-    def _acked_bytes(self) -> int | None:
-        info = self.info()
-        # The SYN counts as one byte (RFC 9293 §3.4).
-        return None if info is None else max(0, info.bytes_acked - 1)
 
 
 async def start_service_connection(

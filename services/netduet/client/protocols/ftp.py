@@ -32,19 +32,10 @@ _SOFTWARE: Final = re.compile(
 class FtpConversation(ReplyConversation):
     """A greeting, FEAT as the question, QUIT."""
 
-    def __init__(self, host: str) -> None:
-        """Prepare; nothing is received yet."""
-        super().__init__(host)
-        self._greeting: Reply | None = None
-
     def ask(self, size: int = 0) -> bytes:
         """Return FEAT, which needs no login and cannot be padded."""
         del size
         return self._question(b"FEAT\r\n")
-
-    def end(self) -> bytes:
-        """Return QUIT."""
-        return b"QUIT\r\n" if self.recognition else b""
 
     def _read_reply(self, reply: Reply) -> bytes:
         if self.recognition is not None:

@@ -10,7 +10,7 @@ from netduet.client.protocols.base import (
     Protocol,
     Recognition,
 )
-from netduet.client.protocols.messages import ForeignDataError, MessageConversation
+from netduet.client.protocols.messages import ForeignDataError, NumberedConversation
 
 _API_VERSIONS: Final = 18
 """The key of the request (Kafka protocol guide, "Api Keys")."""
@@ -24,24 +24,13 @@ _API_BYTES: Final = 6
 _MAX_APIS: Final = 1000
 
 
-class KafkaConversation(MessageConversation):
+class KafkaConversation(NumberedConversation):
     """ApiVersions version 0, as the hello and as the question."""
 
-    def __init__(self, host: str) -> None:
-        """Prepare; nothing is asked yet."""
-        super().__init__(host)
-        self._number = _CORRELATION
+    FIRST = _CORRELATION
 
-    def start(self) -> bytes:
-        """Return the first request."""
-        return _request(self._number)
-
-    def ask(self, size: int = 0) -> bytes:
-        """Return another request; it cannot be padded."""
-        del size
-        question = self._question(_request(self._number + 1))
-        self._number += bool(question)
-        return question
+    def _request(self, number: int) -> bytes:
+        return _request(number)
 
     def _message_size(self, received: bytearray) -> int:
         if len(received) < _HEAD.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import ClassVar
 
 from netduet.client.protocols.base import MAX_ANSWER_BYTES, Conversation
 
@@ -60,6 +61,32 @@ class MessageConversation(Conversation):
 
     def _read_message(self, message: bytes) -> bytes:
         """Read a message; return the reply to it, b"" for none."""
+        raise NotImplementedError
+
+
+class NumberedConversation(MessageConversation):
+    """A conversation in which each request has the next number, from ``FIRST`` on."""
+
+    FIRST: ClassVar[int] = 0
+
+    def __init__(self, host: str) -> None:
+        """Prepare; nothing is asked yet."""
+        super().__init__(host)
+        self._number = self.FIRST
+
+    def start(self) -> bytes:
+        """Return the first request."""
+        return self._request(self._number)
+
+    def ask(self, size: int = 0) -> bytes:
+        """Return another request; it cannot be padded."""
+        del size
+        question = self._question(self._request(self._number + 1))
+        self._number += bool(question)
+        return question
+
+    def _request(self, number: int) -> bytes:
+        """Return the request of a number."""
         raise NotImplementedError
 
 

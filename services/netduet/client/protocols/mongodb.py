@@ -14,7 +14,7 @@ from netduet.client.protocols.base import (
 )
 from netduet.client.protocols.messages import (
     ForeignDataError,
-    MessageConversation,
+    NumberedConversation,
     raw_text,
 )
 
@@ -54,24 +54,13 @@ _BINARY: Final = 0x05
 Fields = dict[bytes, bytes]
 
 
-class MongodbConversation(MessageConversation):
+class MongodbConversation(NumberedConversation):
     """isMaster, as the hello and as the question."""
 
-    def __init__(self, host: str) -> None:
-        """Prepare; nothing is asked yet."""
-        super().__init__(host)
-        self._number = _FIRST_ID
+    FIRST = _FIRST_ID
 
-    def start(self) -> bytes:
-        """Return the first request."""
-        return _request(self._number)
-
-    def ask(self, size: int = 0) -> bytes:
-        """Return another request; it cannot be padded."""
-        del size
-        question = self._question(_request(self._number + 1))
-        self._number += bool(question)
-        return question
+    def _request(self, number: int) -> bytes:
+        return _request(number)
 
     def _message_size(self, received: bytearray) -> int:
         if len(received) < _HEADER.size:

@@ -36,7 +36,10 @@ class Reply:
 
 
 class ReplyConversation(LineConversation):
-    """A conversation in replies; a subclass reads them."""
+    """A conversation in replies, of which a subclass reads the greeting and the others.
+
+    It ends with QUIT.
+    """
 
     def __init__(self, host: str) -> None:
         """Prepare; nothing is received yet."""
@@ -44,6 +47,11 @@ class ReplyConversation(LineConversation):
         self._code = 0
         self._lines: list[str] = []
         self._line_bytes = 0
+        self._greeting: Reply | None = None
+
+    def end(self) -> bytes:
+        """Return QUIT."""
+        return b"QUIT\r\n" if self.recognition else b""
 
     def _check_beginning(self, beginning: bytes) -> None:
         if not beginning[:CODE_DIGITS].isdigit():

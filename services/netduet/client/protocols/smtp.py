@@ -39,7 +39,6 @@ class SmtpConversation(ReplyConversation):
     def __init__(self, host: str) -> None:
         """Prepare; nothing is received yet."""
         super().__init__(host)
-        self._greeting: Reply | None = None
         self._hello = b"EHLO netduet\r\n"
 
     def ask(self, size: int = 0) -> bytes:
@@ -48,10 +47,6 @@ class SmtpConversation(ReplyConversation):
         if size > len("NOOP\r\n"):
             words += b" " + b"n" * (min(size, MAX_COMMAND_BYTES) - len("NOOP \r\n"))
         return self._question(words + b"\r\n")
-
-    def end(self) -> bytes:
-        """Return QUIT."""
-        return b"QUIT\r\n" if self.recognition else b""
 
     def _read_reply(self, reply: Reply) -> bytes:
         if self.recognition is not None:
