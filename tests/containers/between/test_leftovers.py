@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -27,6 +28,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def wait_for_client(shop: Shop, process: subprocess.Popen[str]) -> None:
+    """Wait until a client runs beside web; fail at once if the run has ended."""
+
+    def found_or_ended() -> bool:
+        return runs_client(shop) or process.poll() is not None
+
+    wait_until(found_or_ended)
+    assert process.poll() is None, finish(process)
+
+
 def runs_client(shop: Shop) -> bool:
     """Whether a client runs beside web."""
     found = pair_containers(shop.container("web"))
@@ -45,7 +56,7 @@ def nothing_is_left(shop: Shop) -> bool:
 def test_signal_ends_the_run_with_what_is_known(shop: Shop, number: int) -> None:
     """The status is 3, the report has the results so far, and nothing is left."""
     process = start("web", "db", "-p", shop.name, "--profile", "full")
-    wait_until(lambda: runs_client(shop))
+    wait_for_client(shop, process)
     process.send_signal(number)
     done = finish(process)
     assert done.status == 3, done.out + done.err
@@ -56,7 +67,7 @@ def test_signal_ends_the_run_with_what_is_known(shop: Shop, number: int) -> None
 def test_killed_run_is_cleared_away_by_the_next(shop: Shop) -> None:
     """A run that is killed with SIGKILL cannot; the next one finds it by its labels."""
     process = start("web", "db", "-p", shop.name, "--profile", "full")
-    wait_until(lambda: runs_client(shop))
+    wait_for_client(shop, process)
     process.kill()
     finish(process)
     assert pair_containers(shop.container("db"))
@@ -71,7 +82,7 @@ def test_living_run_is_left_alone(shop: Shop) -> None:
     first = start(
         "web", "db", "-p", shop.name, "--checks", "stream", "--stream-time", "8s"
     )
-    wait_until(lambda: runs_client(shop))
+    wait_for_client(shop, first)
     second = between("hidden", "db", "-p", shop.name, "--checks", "reach")
     assert first.poll() is None
     assert second.status == 0, second.out + second.err

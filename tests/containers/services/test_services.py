@@ -52,8 +52,8 @@ SERVING = [
     (catalogue.RABBITMQ, "RabbitMQ ", "", False),
     (catalogue.DNSMASQ, "", "recursive", True),
     (catalogue.DNSMASQ_TCP, "", "recursive", True),
-    (catalogue.CHRONY, "", "stratum 10", True),
-    (catalogue.CHRONY_UNSYNCHRONISED, "", "not synchronised", True),
+    (catalogue.CHRONY, "", "stratum 10", False),
+    (catalogue.CHRONY_UNSYNCHRONISED, "", "not synchronised", False),
 ]
 
 
