@@ -10,8 +10,16 @@ from tests.containers.sandbox import PORT, Sandbox, engine_handle, wait_for_outp
 # refused, or whose name is gone, ends one; an accepted connection without its
 # answer is counted as lost.
 STORM = f"""
-import json, socket, threading
-address = socket.gethostbyname("server")
+import json, socket, threading, time
+end = time.monotonic() + 20
+while True:
+    try:
+        address = socket.gethostbyname("server")
+        break
+    except OSError:  # the engine's DNS may be a moment late
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.1)
 answered, lost, started = [0] * 8, [], threading.Barrier(9)
 def run(mine):
     started.wait(30)
