@@ -17,7 +17,7 @@ from tests.containers.between.conftest import (
     start,
 )
 
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 80.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
