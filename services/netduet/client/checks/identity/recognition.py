@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client import protocols
 from netduet.client.checks.identity.results import Expectation, IdentityAnswer
-from netduet.client.net.datagram_service import open_datagram_service
 from netduet.client.net.dial import Address, Cause
+from netduet.client.net.dialer import ServiceDialer
 from netduet.client.net.framed_connection import open_connection
-from netduet.client.net.service_connection import listen, open_service
+from netduet.client.net.service_connection import listen
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 
@@ -58,7 +58,8 @@ class Recogniser:
         if expected.tcp_alone:
             return await self._listen(address)
         if expected.protocol is not None and expected.protocol.datagrams:
-            return await self._ask(address, expected.protocol)
+            answer = await self._greet(address, expected.protocol, self.timeouts)
+            return replace(answer, waits=bool(answer.handshake.foreign))
         if expected.protocol is not None:
             return await self._identify_demanded(address, expected.protocol)
         if address.port == NETDUET_PORT:
@@ -187,24 +188,12 @@ class Recogniser:
     async def _greet(
         self, address: Address, protocol: Protocol, timeouts: Timeouts
     ) -> IdentityAnswer:
-        async with open_service(address, timeouts, protocol, self.host) as (
-            handshake,
-            connection,
-        ):
+        dialer = ServiceDialer(address, protocol, self.host)
+        async with dialer.open(timeouts) as (handshake, connection):
             if connection is not None:
                 await connection.end(min(_END_SECONDS, timeouts.answer))
         found = protocol if handshake.recognition is not None else None
         return IdentityAnswer(address, handshake, found, host=self.host)
-
-    async def _ask(self, address: Address, protocol: Protocol) -> IdentityAnswer:
-        """Ask over UDP."""
-        async with open_datagram_service(
-            address, self.timeouts, protocol, self.host
-        ) as (handshake, _):
-            found = protocol if handshake.recognition is not None else None
-            return IdentityAnswer(
-                address, handshake, found, waits=bool(handshake.foreign), host=self.host
-            )
 
     async def _listen(self, address: Address) -> IdentityAnswer:
         handshake = await listen(address, self.timeouts, LISTEN_SECONDS)
