@@ -199,10 +199,7 @@ class ServiceConnection(StreamConnection):
         if self._is_kept_alive or self._transport.is_closing():
             return
         self._is_kept_alive = True
-        self.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
-        self.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_SECONDS)
-        self.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_COUNT)
+        self.set_keepalive(_KEEPALIVE_SECONDS, _KEEPALIVE_COUNT)
 
     def _is_opened(self) -> bool:
         if self.is_closed or self.ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, cast
 
 from netduet.client.net.wakeup import Wakeup
@@ -47,6 +48,24 @@ class StreamConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return  # uvloop would raise ValueError
         self._transport.get_extra_info("socket").setsockopt(level, name, value)
+
+    def set_keepalive(self, interval: int | None, count: int | None = None) -> None:
+        """Have the kernel probe each ``interval`` seconds of silence; None: not at all.
+
+        It ends the connection after ``count`` probes without an answer; None keeps the
+        kernel's number (tcp(7), TCP_KEEPCNT).
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
+        is_on = interval is not None
+        self.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(is_on))
+        if interval is None:
+            return
+        self.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, interval)
+        self.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+        if count is not None:
+            self.set_option(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, count)
 
     def info(self) -> TcpInfo | None:
         """Return this kernel's view of the connection."""

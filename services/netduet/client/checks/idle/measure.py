@@ -10,7 +10,6 @@ which is otherwise off, at both ends.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,9 +18,11 @@ from typing import Final
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.idle.results import (
+    KEEPALIVE_PROBES,
     HeldConnection,
     HoldPlan,
     IdleResult,
+    keepalive_interval,
 )
 from netduet.client.checks.idle.service_hold import ServiceHolds, hold_all
 from netduet.client.net.dial import Address, classify
@@ -44,8 +45,6 @@ RUNGS_SECONDS: Final = {
 }
 """Idle times by profile, each just above a well-known timer."""
 
-_MAX_KEEPALIVE_SECONDS: Final = 60.0
-_KEEPALIVE_PROBES: Final = 4
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
@@ -73,7 +72,7 @@ def plans(rungs: Iterable[float]) -> list[HoldPlan]:
     """Return the plans; with keep-alive only where its probes fit into the rung."""
     found = []
     for rung in rungs:
-        interval = max(1, int(min(rung / _KEEPALIVE_PROBES, _MAX_KEEPALIVE_SECONDS)))
+        interval = keepalive_interval(rung)
         for keepalive in (None, interval if interval < rung else None):
             found += [HoldPlan(rung, waker, keepalive) for waker in _WAKERS]
     return list(dict.fromkeys(found))
@@ -86,7 +85,7 @@ async def hold(timeouts: Timeouts, address: Address, plan: HoldPlan) -> HeldConn
         if connection is None:
             return held
         try:
-            _set_keepalive(connection, plan.keepalive)
+            connection.set_keepalive(plan.keepalive, KEEPALIVE_PROBES)
         except OSError as error:
             _, detail = classify(error)
             return replace(held, refused=f"keep-alive could not be set: {detail}")
@@ -136,18 +135,6 @@ async def _hold_and_wake(
         tcp_info=tcp_info,
         retrans=_retransmitted(connection) - retrans,
     )
-
-
-def _set_keepalive(connection: FramedConnection, interval: int | None) -> None:
-    enabled = interval is not None
-    connection.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(enabled))
-    if interval is not None:
-        for name, value in (
-            (socket.TCP_KEEPIDLE, interval),
-            (socket.TCP_KEEPINTVL, interval),
-            (socket.TCP_KEEPCNT, _KEEPALIVE_PROBES),
-        ):
-            connection.set_option(socket.IPPROTO_TCP, name, value)
 
 
 def _retransmitted(connection: FramedConnection) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
@@ -11,6 +12,16 @@ from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
 from netduet.net.time_span import TimeSpan
 from netduet.wire.messages import TcpInfo
+
+KEEPALIVE_PROBES: Final = 4
+"""Keep-alive probes within a rung."""
+
+_MAX_INTERVAL_SECONDS: Final = 60.0
+
+
+def keepalive_interval(rung: float) -> int:
+    """Return the seconds between the keep-alive probes of a rung."""
+    return max(1, int(min(rung / KEEPALIVE_PROBES, _MAX_INTERVAL_SECONDS)))
 
 
 class HoldOutcome(StrEnum):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.idle import known_timers
+from netduet.client.checks.idle.results import keepalive_interval
 from netduet.client.net.dial import Cause
 from netduet.client.net.service_connection import (
     KEEPALIVE_DEADLINE_SECONDS,
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from netduet.client.protocols.base import Protocol
     from netduet.wire.messages import TcpInfo
 
-_PROBES: Final = 4
-_MAX_INTERVAL_SECONDS: Final = 60.0
 _LOGIN_TOLERANCE: Final = 0.1
 """Share by which a service may end a connection later than its login timeout."""
 
@@ -101,7 +99,7 @@ async def hold_all(
     beyond = tuple(rung for rung in rungs if rung >= limit)
     plans = []
     for rung in rungs[: len(rungs) - len(beyond)]:
-        interval = max(1, int(min(rung / _PROBES, _MAX_INTERVAL_SECONDS)))
+        interval = keepalive_interval(rung)
         plans += [(rung, None)] + [(rung, interval)] * (interval < rung)
     holds = await asyncio.gather(
         *(_hold(answer, timeouts, rung, keepalive) for rung, keepalive in plans)
@@ -119,7 +117,7 @@ async def _hold(
         if connection is None:
             return ServiceHold(rung, keepalive, handshake)
         if keepalive is not None:
-            _probe_every(connection, keepalive)
+            connection.set_keepalive(keepalive)
         start = time.monotonic()
         await connection.wait_for_end(rung)
         if connection.ending is not None:
@@ -140,12 +138,6 @@ async def _hold(
             tcp_info=connection.info(),
             is_asked=is_asked,
         )
-
-
-def _probe_every(connection: ServiceConnection, interval: int) -> None:
-    connection.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
-        connection.set_option(socket.IPPROTO_TCP, name, interval)
 
 
 async def _use(connection: ServiceConnection, timeouts: Timeouts) -> tuple[bool, bool]:
