@@ -17,6 +17,7 @@ from docker.errors import DockerException
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from tests.containers.sandbox import Images, Sandbox
+from tests.containers.swarm.stack import leave_swarm
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -30,6 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(120, func_only=True))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave the swarm when the last test of all workers has ended."""
+    if hasattr(session.config, "workerinput"):  # a worker: others may still run
+        return
+    with (
+        contextlib.suppress(DockerException),
+        contextlib.closing(docker.from_env()) as client,
+    ):
+        leave_swarm(client)
 
 
 @contextlib.contextmanager

@@ -8,27 +8,17 @@ import docker
 import pytest
 
 from tests.containers.sandbox import Images
-from tests.containers.swarm.stack import Stack, require_no_swarm
-
-_BRIDGE = "docker_gwbridge"
+from tests.containers.swarm.stack import Stack, join_swarm
 
 
 @pytest.fixture(scope="session")
-def swarm(engine: docker.DockerClient) -> Iterator[docker.DockerClient]:
-    """Make a swarm of this engine alone, and leave it; one that is there is an error."""
+def swarm(engine: docker.DockerClient) -> docker.DockerClient:
+    """Make a swarm of this engine alone; the end of the whole run leaves it."""
     try:
-        require_no_swarm(engine.info())
+        join_swarm(engine)
     except RuntimeError as error:
         pytest.fail(str(error), pytrace=False)
-    there = {network.name for network in engine.networks.list()}
-    engine.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
-    try:
-        yield engine
-    finally:
-        engine.swarm.leave(force=True)
-        for network in engine.networks.list(names=[_BRIDGE]):
-            if _BRIDGE not in there:
-                network.remove()
+    return engine
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ STACK: Final = Path(__file__).parents[3] / "deploy/swarm/stack.yml"
 TIMEOUT_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.2
 _LABELS: Final = {LABEL_SESSION_ID: SESSION_ID}
+_SWARM_LABELS: Final = {"io.netduet.tests": "swarm"}
+_BRIDGE: Final = "docker_gwbridge"
 _NAMESPACE: Final = "com.docker.stack.namespace"
 _ALREADY_IN_SWARM: Final = (
     "this engine is part of a swarm already, so NO swarm test ran: they make a swarm of "
@@ -29,15 +31,53 @@ _ALREADY_IN_SWARM: Final = (
 )
 
 
-def require_no_swarm(info: Mapping[str, Any]) -> None:
-    """Make sure that no swarm is joined, for it would be left in the end.
+def require_no_other_swarm(info: Mapping[str, Any]) -> None:
+    """Make sure that no swarm but the tests' own is joined, for it is left in the end.
 
     Raises:
-        RuntimeError: the engine is in one.
+        RuntimeError: the engine is in one that somebody else made.
 
     """
-    if info["Swarm"]["LocalNodeState"] != "inactive":
+    if info["Swarm"]["LocalNodeState"] != "inactive" and not _is_ours(info):
         raise RuntimeError(_ALREADY_IN_SWARM)
+
+
+def join_swarm(engine: docker.DockerClient) -> None:
+    """Make a swarm of this engine alone, unless these tests have made it before.
+
+    Raises:
+        RuntimeError: the engine is in a swarm that somebody else made.
+
+    """
+    info = engine.info()
+    require_no_other_swarm(info)
+    if not _is_ours(info):
+        engine.swarm.init(
+            advertise_addr="127.0.0.1",
+            listen_addr="127.0.0.1:2377",
+            labels=_SWARM_LABELS,
+        )
+
+
+def leave_swarm(engine: docker.DockerClient) -> None:
+    """Leave the swarm that these tests made, if there is one.
+
+    No other test may run meanwhile: an engine that leaves a swarm forgets the names of
+    every local network's containers, and disconnects those on attachable networks, such
+    as docker-compose makes (``cleanupServiceDiscovery`` of libnetwork,
+    ``clearAttachableNetworks`` of Docker 20.10).
+    """
+    if not _is_ours(engine.info()):
+        return
+    engine.swarm.leave(force=True)
+    for network in engine.networks.list(names=[_BRIDGE]):
+        network.remove()
+
+
+def _is_ours(info: Mapping[str, Any]) -> bool:
+    """Whether these tests made the swarm that the engine is in."""
+    cluster = info["Swarm"].get("Cluster") or {}  # a manager's alone
+    return bool(cluster.get("Spec", {}).get("Labels") == _SWARM_LABELS)
 
 
 def wait_until(what: str, holds: Callable[[], bool]) -> None:

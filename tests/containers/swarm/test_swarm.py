@@ -18,7 +18,7 @@ from tests.containers.between.conftest import between
 from tests.containers.sandbox import HARDENED, PORT, ContainerResult, Images
 from tests.containers.swarm.stack import (
     Stack,
-    require_no_swarm,
+    require_no_other_swarm,
     wait_for_end,
     wait_until,
 )
@@ -267,4 +267,4 @@ def test_unreachable_virtual_ip_is_explained(
 def test_existing_swarm_is_one_clear_error() -> None:
     """The test does not touch a swarm that it did not make."""
     with pytest.raises(RuntimeError, match="part of a swarm already"):
-        require_no_swarm({"Swarm": {"LocalNodeState": "active"}})
+        require_no_other_swarm({"Swarm": {"LocalNodeState": "active"}})
