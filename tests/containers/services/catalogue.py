@@ -126,6 +126,13 @@ cp cert.pem data/server.crt && cp key.pem data/server.key && chmod 600 data/serv
 exec postgres -D data -k /srv -c listen_addresses=* %s'"""
 _POSTGRES_READY: Final = "/usr/local/postgresql/pg_isready -q -h /srv"
 POSTGRES = Service("postgres", "postgres", 5432, _POSTGRES % "", ready=_POSTGRES_READY)
+POSTGRES_LOCAL = Service(
+    "postgres-local",
+    "postgres",
+    5432,
+    _POSTGRES.replace("listen_addresses=*", "listen_addresses=127.0.0.1") % "",
+    ready=_POSTGRES_READY,
+)
 POSTGRES_TLS = Service(
     "postgres-tls", "postgres", 5432, _POSTGRES % "-c ssl=on", ready=_POSTGRES_READY
 )
@@ -153,6 +160,12 @@ MARIADB_STRICT = Service(
     f"{_MARIADB} --max-connect-errors=2"
     % "CREATE USER somebody IDENTIFIED BY 'secret';",
 )
+MARIADB_LOCAL = Service(
+    "mariadb-local",
+    "mysql",
+    3306,
+    _MARIADB.replace("--bind-address='*'", "--bind-address=127.0.0.1") % "SELECT 1;",
+)
 MARIADB_LOCAL_ONLY = Service(
     "mariadb-local-only", "mysql", 3306, _MARIADB % "SELECT 1;"
 )
@@ -162,6 +175,13 @@ OPENSSH = Service(
     "ssh",
     22,
     "ssh-keygen -q -t ed25519 -N '' -f key && exec /usr/sbin/sshd -D -e -h /srv/key",
+)
+OPENSSH_LOCAL = Service(
+    "openssh-local",
+    "ssh",
+    22,
+    "ssh-keygen -q -t ed25519 -N '' -f key && "
+    "exec /usr/sbin/sshd -D -e -h /srv/key -o ListenAddress=127.0.0.1",
 )
 OPENSSH_FULL = Service(
     "openssh-full",
@@ -193,6 +213,13 @@ MOSQUITTO = Service(
     1883,
     "printf 'listener 1883\\nallow_anonymous true\\n' >config && exec mosquitto -c config",
 )
+MOSQUITTO_LOCAL = Service(
+    "mosquitto-local",
+    "mqtt",
+    1883,
+    "printf 'listener 1883 127.0.0.1\\nallow_anonymous true\\n' >config && "
+    "exec mosquitto -c config",
+)
 MOSQUITTO_LOGIN = Service(
     "mosquitto-login",
     "mqtt",
@@ -210,11 +237,26 @@ RABBITMQ = Service(
     "export HOME=/var/lib/rabbitmq RABBITMQ_NODENAME=rabbit@localhost "
     "RABBITMQ_LOGS=-\nexec rabbitmq-server",
 )
+RABBITMQ_LOCAL = Service(
+    "rabbitmq-local",
+    "amqp",
+    5672,
+    "export HOME=/var/lib/rabbitmq RABBITMQ_NODENAME=rabbit@localhost "
+    "RABBITMQ_LOGS=- RABBITMQ_NODE_IP_ADDRESS=127.0.0.1\nexec rabbitmq-server",
+)
 DNSMASQ = Service(
     "dnsmasq", "dns", 53, "exec dnsmasq -k --no-resolv --user=root", transport="udp"
 )
 DNSMASQ_TCP = Service(
     "dnsmasq-tcp", "dns-tcp", 53, "exec dnsmasq -k --no-resolv --user=root"
+)
+DNSMASQ_LOCAL = Service(
+    "dnsmasq-local",
+    "dns",
+    53,
+    "exec dnsmasq -k --no-resolv --user=root --listen-address=127.0.0.1 "
+    "--bind-interfaces",
+    transport="udp",
 )
 CHRONY = Service(
     "chrony",

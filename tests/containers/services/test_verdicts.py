@@ -114,8 +114,6 @@ def test_verdict_follows_the_state_of_a_service(
 @pytest.mark.parametrize(
     ("service", "failure"),
     [
-        (catalogue.NGINX_LOCAL, "reach.refused"),
-        (catalogue.REDIS_LOCAL, "reach.refused"),
         (catalogue.NGINX_BAD_GATEWAY, "identity.not_ready"),
         (catalogue.HAPROXY_NO_BACKEND, "identity.not_ready"),
         (catalogue.REDIS_PROTECTED, "identity.denied"),
@@ -132,6 +130,48 @@ def test_misconfigured_service_fails_with_its_class(
     found = Neighbour(sandbox, running.network, where, running.container)
     done = found.check("--checks=identity")
     assert (done.status, root(done)) == (1, failure), done.out
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        catalogue.NGINX_LOCAL,
+        catalogue.REDIS_LOCAL,
+        catalogue.POSTGRES_LOCAL,
+        catalogue.MARIADB_LOCAL,
+        catalogue.OPENSSH_LOCAL,
+        catalogue.MOSQUITTO_LOCAL,
+        catalogue.RABBITMQ_LOCAL,
+        catalogue.DNSMASQ_LOCAL,
+    ],
+    ids=lambda service: service.name,
+)
+def test_service_bound_to_loopback_refuses_others(
+    start_service: StartService, sandbox: Sandbox, service: Service
+) -> None:
+    """It listens in its container, where nobody else can reach it."""
+    running = start_service(service)
+    demand = f"/{service.protocol}" if service.transport == "udp" else ""
+    where = f"{service.name}:{service.port}{demand}"
+    found = Neighbour(sandbox, running.network, where, running.container)
+    failure = {"tcp": "reach.refused", "udp": "reach.port_unreachable"}
+    done = found.check("--checks=identity")
+    assert (done.status, root(done)) == (1, failure[service.transport]), done.out
+
+
+@pytest.mark.parametrize("program", [PLAINEST, MUTE], ids=["plainest", "mute"])
+def test_plain_server_bound_to_loopback_refuses_others(
+    sandbox: Sandbox, program: str
+) -> None:
+    """Neither the plainest server nor a mute one is reached."""
+    network = sandbox.network()
+    local = program.format(port=7000).replace("('',", "('127.0.0.1',")
+    is_listening = "grep -q ':1B58 .* 0A ' /proc/net/tcp"  # port 7000, LISTEN
+    wait = ["sh", "-c", is_listening]
+    container = sandbox.python(network, local, alias="other", wait=wait)
+    found = Neighbour(sandbox, network, "other:7000", container)
+    done = found.check("--checks=identity")
+    assert (done.status, root(done)) == (1, "reach.refused"), done.out
 
 
 @pytest.mark.parametrize(
