@@ -54,10 +54,8 @@ def test_pair_passes_and_leaves_nothing(
     assert engine.containers.list(all=True, filters=here) == []
 
 
-def test_service_of_the_user_is_a_target_that_names_its_protocol(
-    sandbox: Sandbox,
-) -> None:
-    """Without a protocol, a netduet server must answer behind any address."""
+def test_service_of_the_user_is_a_target(sandbox: Sandbox) -> None:
+    """What answers is recognised; what does not respond at all fails."""
     network = sandbox.network()
     listens = [
         "python3",
@@ -66,9 +64,15 @@ def test_service_of_the_user_is_a_target_that_names_its_protocol(
     ]
     web = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
     sandbox.python(network, web, alias="web", wait=listens)
+    mute = "import socket; s = socket.create_server(('', 7000)); k = []\nwhile True: "
+    sandbox.python(network, mute + "k.append(s.accept())", alias="mute")
     with Duet(network) as duet:
-        duet.check("quick", target="web:8000/http", checks=("path",)).assert_ok()
-        report = duet.check("quick", target="web:8000", checks=("path",))
+        duet.check(target="web:8000", checks=("path",)).assert_ok()
+        duet.check(target="web:8000/http", checks=("path",)).assert_ok()
+        duet.check(target="mute:7000/tcp", checks=("path",)).assert_ok()
+        report = duet.check(target="mute:7000", checks=("path",))
+        report.assert_fails("identity.silent")
+        report = duet.check(target="web:8000", expect_service="*", checks=("path",))
         report.assert_fails("identity.not_netduet")
         report = duet.check("quick", target="web:8000/http", checks=("udp",))
         with pytest.raises(InconclusiveError, match="udp"):

@@ -164,6 +164,37 @@ def test_silence_on_a_well_known_port_is_a_frozen_service(
     assert anything.returncode == 0, anything.stdout
 
 
+def test_any_protocol_is_fine_but_a_response_is_demanded(
+    netduet: NetduetCommand,
+) -> None:
+    """A proxy that accepts and forwards nothing must not pass as a waiting service."""
+    with service(wait_for_client) as found:
+        flags = ("--json", "--checks=path", SOON)
+        mute = netduet.run("check", *flags, f"{found.target}/any")
+    with service(serve_http()) as found:
+        http = netduet.run("check", *flags, f"{found.target}/any")
+    with service(answer_with(b"\x01\x02\x03\x04")) as found:
+        unknown = netduet.run("check", *flags, f"{found.target}/any")
+    assert mute.returncode == 1
+    root = target_of(mute)["root"]
+    assert root["class"] == "identity.silent"
+    assert "responds to no greeting" in root["seen"]
+    assert http.returncode == 0, http.stdout
+    assert unknown.returncode == 0, unknown.stdout
+
+
+def test_any_protocol_still_demands_the_right_netduet(
+    netduet: NetduetCommand, serve_command: ServeCommand
+) -> None:
+    """If a netduet server answers, it must be one of the expected service."""
+    target = f"127.0.0.1:{serve_command(service='two').port}"
+    flags = ("--json", "--checks=path", "--expect-protocol=any")
+    other = netduet.run("check", *flags, "--expect-service=one", target)
+    same = netduet.run("check", *flags, "--expect-service=two", target)
+    assert target_of(other)["root"]["class"] == "identity.other_service"
+    assert same.returncode == 0, same.stdout
+
+
 async def test_silence_on_the_own_port_is_a_frozen_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -80,7 +80,7 @@ class ClientSettings(Settings):
         AfterValidator(_known_protocol),
         Field(json_schema_extra={"flag": "--expect-protocol"}),
     ] = ""
-    """Protocol that the service must speak, for targets that do not name one: `postgres`, `http`, …; `tcp` is content with an accepted connection."""
+    """Protocol that the service must speak, for targets that do not name one: `postgres`, `http`, …; `any` takes each one, if the service responds at all; `tcp` is content with an accepted connection."""
 
     family: Literal["any", "4", "6"] = "any"
     """Addresses to use: IPv4 only, IPv6 only, or any."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 import docker.errors
 
 from netduet.between.engine import Image
+from netduet.client.results.target import ANY_PROTOCOL
 from netduet.client.settings import ClientSettings, longest_silence
 from netduet.config.load import Settings, SettingsError, from_values, show
 from netduet.server.settings import ServerSettings
@@ -41,6 +42,7 @@ _OURS: Final = frozenset(
 )
 """Client settings that are arguments of ``check``, or do not apply."""
 
+_DEMANDS: Final = {"expect_service", "expect_protocol"}
 _NOT_BETWEEN: Final = _OURS | {"expect", "expect_service", "resume", "wait"}
 
 _POLL_SECONDS: Final = 0.1
@@ -160,13 +162,14 @@ class Duet:
 
         Args:
             profile: ``quick`` takes seconds, ``full`` about two minutes, ``soak`` hours.
-            target: ``host:port`` as the client is to ask it, such as a proxy's; without
-                one, the server itself.
+            target: ``host:port`` as the client is to ask it, such as a proxy's or that
+                of a service of your own; without one, the server itself.
             timeout: seconds that the client has; without it, what the profile allows.
             settings: as ``netduet check`` has them, by their names: ``checks=("size",
                 "close")``, ``answer_timeout="5s"``, ``need=("udp", "idle=30s")``,
-                ``purpose=("database",)`` for ``--for``. The service that is expected
-                is the server's unless it is given.
+                ``purpose=("database",)`` for ``--for``. A netduet server that answers
+                must be this one unless ``expect_service`` is given. At a ``target`` any
+                other service may answer too, unless one is demanded, but not silence.
 
         Raises:
             DuetError: a setting is unknown or bad, or the client made no report.
@@ -177,6 +180,8 @@ class Duet:
         if self._server is None:
             raise DuetError(_NOT_STARTED)
         requested = {"expect_service": self._settings.service, **settings}
+        if target is not None and not _DEMANDS & set(settings):
+            requested["expect_protocol"] = ANY_PROTOCOL
         if self._need and not {"need", "purpose"} & set(settings):
             requested["need"] = self._need
         requested |= {"profile": profile, "target": target or self.address}

@@ -26,6 +26,9 @@ FORMS: Final = (
 TCP_ALONE: Final = "tcp"
 """Protocol in a target for which an accepted connection is enough."""
 
+ANY_PROTOCOL: Final = "any"
+"""Protocol in a target whose service may speak any, but must respond."""
+
 _LARGEST_PORT: Final = 65_535
 _PORT_DIGITS: Final = 5
 _MAX_NAME_LENGTH: Final = 253  # RFC 1035, section 2.3.4, as text

@@ -33,12 +33,12 @@ class PeerDialer:
         expected = recogniser.expected
         self._recogniser = recogniser
         self._is_known = bool(
-            expected.service or expected.protocol or expected.tcp_alone
+            expected.is_netduet or expected.protocol or expected.tcp_alone
         )
         self._current: Dialer = ServiceDialer(
             address, expected.protocol, recogniser.host
         )
-        if expected.service or (not self._is_known and address.port == NETDUET_PORT):
+        if expected.is_netduet or (not self._is_known and address.port == NETDUET_PORT):
             self._current = FramedDialer(address)
 
     @property

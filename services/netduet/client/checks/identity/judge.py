@@ -89,7 +89,7 @@ def judge(identity: IdentityResult) -> Judgement:
 def _is_judged_as_service(answer: IdentityAnswer, expected: Expectation) -> bool:
     if expected.protocol is not None and answer.is_netduet:
         return True
-    return answer.is_service and not expected.service
+    return answer.is_service and not expected.is_netduet
 
 
 def _service_title(answer: IdentityAnswer) -> str:
@@ -156,6 +156,8 @@ def _judge_answer(answer: IdentityAnswer, expected: Expectation) -> Finding | No
 def _judge_silent(answer: IdentityAnswer) -> Finding:
     """Judge a connection that was accepted, and on which nothing arrived."""
     handshake = answer.handshake
+    if answer.tried:
+        return _judge_mute(answer)
     seen = (
         f"{answer.address} accepted the connection but did not respond "
         f"{_greeting(answer)}within {handshake.seconds:.1f} s"
@@ -179,6 +181,17 @@ def _judge_silent(answer: IdentityAnswer) -> Finding:
     if answer.usual is not None:
         evidence = evidence[:1]  # no service but netduet-server reports anything
     return Finding("identity.silent", seen, evidence, figures, missed_deadline=missed)
+
+
+def _judge_mute(answer: IdentityAnswer) -> Finding:
+    """Judge a service that responds to no greeting, although it must."""
+    seen = (
+        f"{answer.address} accepts connections but responds to no greeting (if it "
+        "waits for a protocol that netduet does not know, append /tcp to the target)"
+    )
+    evidence = ((Side.CLIENT, f"no response to any of: {', '.join(answer.tried)}"),)
+    span = answer.handshake.span
+    return Finding("identity.silent", seen, evidence, missed_deadline=span)
 
 
 def _greeting(answer: IdentityAnswer) -> str:

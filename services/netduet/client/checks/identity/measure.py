@@ -11,7 +11,7 @@ from netduet.client.checks.identity.results import (
     IdentityResult,
 )
 from netduet.client.checks.reach.results import ReachResult
-from netduet.client.results.target import TCP_ALONE
+from netduet.client.results.target import ANY_PROTOCOL, TCP_ALONE
 
 
 async def measure(context: CheckContext) -> IdentityResult:
@@ -38,8 +38,10 @@ def recogniser(context: CheckContext) -> Recogniser:
 def expectation(context: CheckContext) -> Expectation:
     """Return what the target and the settings demand."""
     name = context.target.protocol or context.expect_protocol
+    may_be_netduet = name in {"", ANY_PROTOCOL}
     return Expectation(
-        "" if name else context.expect_service,
+        context.expect_service if may_be_netduet else "",
         context.demanded_protocol,
-        name == TCP_ALONE,
+        tcp_alone=name == TCP_ALONE,
+        must_respond=name == ANY_PROTOCOL,
     )

@@ -52,8 +52,18 @@ class Recogniser:
         self, address: Address, likely: Sequence[Protocol] = ()
     ) -> IdentityAnswer:
         """Return what answers at an address; ``likely`` protocols are tried first."""
+        answer = await self._identify(address, likely)
+        is_mute = answer.waits and not answer.handshake.foreign
+        if not (self.expected.must_respond and is_mute):
+            return answer
+        handshake = replace(answer.handshake, cause=Cause.TIMEOUT)
+        return replace(answer, handshake=handshake, waits=False)
+
+    async def _identify(
+        self, address: Address, likely: Sequence[Protocol]
+    ) -> IdentityAnswer:
         expected = self.expected
-        if expected.service:
+        if expected.is_netduet:
             return await self._open_framed(address)
         if expected.tcp_alone:
             return await self._listen(address)

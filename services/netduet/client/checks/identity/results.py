@@ -20,12 +20,19 @@ class Expectation:
 
     ``service`` is the name of a netduet server's service, ``ANY_NETDUET``, or "" if
     none is demanded; ``protocol`` is the demanded protocol, None for any. ``tcp_alone``:
-    an accepted connection is enough.
+    an accepted connection is enough. ``must_respond``: any service may answer, if it
+    sends anything; ``service`` is then only what a netduet server must be.
     """
 
     service: str = ""
     protocol: Protocol | None = None
     tcp_alone: bool = False
+    must_respond: bool = False
+
+    @property
+    def is_netduet(self) -> bool:
+        """Whether a netduet server is demanded."""
+        return bool(self.service) and not self.must_respond
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +113,4 @@ class IdentityResult:
         demanded = self.expected.protocol
         if demanded is not None:
             return answer.is_service and answer.protocol == demanded
-        return answer.is_netduet or (answer.is_service and not self.expected.service)
+        return answer.is_netduet or (answer.is_service and not self.expected.is_netduet)
