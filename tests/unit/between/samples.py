@@ -10,11 +10,11 @@ from netduet.between.places import Attachment, Place
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report import json_report
 from netduet.client.report.json_report import ReportDocument
+from netduet.client.results.starvation import Starvation
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Outcome,
-    Starvation,
     Verdict,
 )
 from netduet.net.namespace.snapshot import (

@@ -12,13 +12,13 @@ from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location, Side
+from netduet.client.results.starvation import Starvation
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    Starvation,
     Verdict,
     conclude,
     result,
@@ -52,13 +52,21 @@ REFUSES = conclude(
     [done("name"), done("reach", REFUSED), skipped_because_of("path", "?", "reach")],
 )
 SEVERAL = conclude("b:1", [done("reach", REFUSED), done("close", HIDDEN)])
+EXPLAINED = conclude(
+    "b:1",
+    [
+        done("reach", REFUSED),
+        done("x", replace(REFUSED, causes=("the port is wrong",))),
+        done("y", replace(REFUSED, causes=("the host is wrong",))),
+    ],
+)
 STARVED = conclude("c:1", [done("name"), done("identity", LATE)])
 SKIPPED = conclude("d:1", [done("reach", skipped="blocks")])
 STOPPED = conclude("e:1", [done("name")], interrupted=True, missing=("udp", "load"))
 BLOCKED = replace(
     conclude("f:1", [done("name")], expected=Expect.BLOCKED), client="web"
 )
-ALL = (PASSED, PARTLY, REFUSES, SEVERAL, STARVED, SKIPPED, STOPPED, BLOCKED)
+ALL = (PASSED, PARTLY, REFUSES, SEVERAL, EXPLAINED, STARVED, SKIPPED, STOPPED, BLOCKED)
 
 
 def read(*verdicts: Verdict, asked: tuple[str, ...] = ()) -> Report:

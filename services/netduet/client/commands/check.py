@@ -37,8 +37,9 @@ from netduet.client.report.terminal import (
     writer,
 )
 from netduet.client.results.expectation import compare_expectation
+from netduet.client.results.starvation import Starvation
 from netduet.client.results.target import Expect, order
-from netduet.client.results.verdict import CheckResult, Starvation, Verdict, exit_status
+from netduet.client.results.verdict import CheckResult, Verdict, exit_status
 from netduet.net import kernel
 from netduet.runtime import logs
 

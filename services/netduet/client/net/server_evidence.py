@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.results.instance import instance_named
-from netduet.client.results.verdict import ServerHealth
+from netduet.client.results.starvation import ServerHealth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from netduet.client.checks.catalogue import current_name
 from netduet.client.report.json_report import (
@@ -15,6 +16,9 @@ from netduet.client.results.failure import Failure
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location
 from netduet.client.results.verdict import CheckResult, Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def verdicts(report: ReportDocument) -> tuple[Verdict, ...]:
@@ -46,13 +50,19 @@ def known(report: ReportDocument) -> dict[str, Failure]:
             finding_part.title,
             "",
             _location(finding_part.where),
-            tuple(finding_part.causes),
+            _class_causes(finding_part.failure, parts),
             tuple(finding_part.next),
             need=finding_part.need,
             consequence=finding_part.consequence,
         )
         for finding_part in parts
     }
+
+
+def _class_causes(failure: str, parts: Sequence[FindingPart]) -> tuple[str, ...]:
+    """Return the causes that all findings of a class have: those of the class itself."""
+    same = [part.causes for part in parts if part.failure == failure]
+    return tuple(cause for cause in same[0] if all(cause in causes for causes in same))
 
 
 def _verdict(target_part: TargetPart) -> Verdict:
@@ -104,6 +114,7 @@ def _finding(finding_part: FindingPart) -> Finding:
         dict(finding_part.figures),
         _location(finding_part.where),
         outcome=finding_part.outcome,
+        causes=tuple(finding_part.causes),
     )
 
 

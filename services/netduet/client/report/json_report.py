@@ -14,12 +14,12 @@ from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import Found, compare_expectation
 from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.client.results.location import Side
+from netduet.client.results.starvation import Starvation
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Outcome,
-    Starvation,
     Verdict,
     exit_status,
 )
@@ -253,7 +253,7 @@ def _finding(finding: Finding) -> FindingPart:
             EvidencePart(side=side, text=text) for side, text in finding.evidence
         ],
         figures=finding.figures,
-        causes=list(known.causes),
+        causes=list(finding.likely_causes(known)),
         next=list(known.next),
         need=known.need,
         consequence=known.consequence,

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from netduet.client.results.instance import Instance
+from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location, Side
+from netduet.client.results.starvation import STARVED, ServerHealth
 from netduet.client.results.target import Expect
 from netduet.net.time_span import TimeSpan
 
@@ -34,9 +35,6 @@ RATE: Final = "bit_s"
 OVER_UDP: Final = "over_udp"
 """Figure of the identity check: whether the service was asked over UDP."""
 
-STARVED: Final = 0.5
-"""Share of a missed deadline in which an end was not running that excuses the network."""
-
 
 class Outcome(StrEnum):
     """The outcome of a check."""
@@ -54,7 +52,8 @@ class Finding:
     ``failure`` is its class in ``catalogue.CATALOGUE``; ``seen`` says in a sentence
     what was observed; ``where`` overrides the class's usual side; ``missed`` is
     set when all that was observed is lateness or absence, which a starved probe
-    would observe too.
+    would observe too. ``causes`` are those that the evidence makes likelier than the
+    causes of the class; reports show them first.
     """
 
     failure: str
@@ -64,6 +63,11 @@ class Finding:
     where: Location | None = None
     missed_deadline: TimeSpan | None = None
     outcome: Outcome = Outcome.FAIL
+    causes: tuple[str, ...] = ()
+
+    def likely_causes(self, failure: Failure) -> tuple[str, ...]:
+        """Return its causes and those of its class, the likeliest first."""
+        return tuple(dict.fromkeys((*self.causes, *failure.causes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +116,6 @@ class CheckResult:
     needs_server: bool = False
     notes: tuple[Finding, ...] = ()
     partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Starvation:
-    """The starvation of this client, in seconds; None where unknown.
-
-    ``descriptors`` is how many files it may open, ``receive_buffer`` and
-    ``send_buffer`` are the bytes of a new UDP socket's buffers.
-    """
-
-    stalls: int
-    stalled: float
-    throttled: float | None
-    descriptors: int = 0
-    receive_buffer: int = 0
-    send_buffer: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerHealth:
-    """A server's starvation: ``lost`` of the last ``window`` seconds, at least."""
-
-    who: Instance
-    window: float
-    lost: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from netduet.client.net.server_evidence import (
 )
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import Instance
-from netduet.client.results.verdict import ServerHealth
+from netduet.client.results.starvation import ServerHealth
 from netduet.wire.frames import ANSWER, Kind, serialize
 from netduet.wire.messages import (
     Inspection,

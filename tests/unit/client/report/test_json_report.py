@@ -15,13 +15,13 @@ from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.client.results.location import Location, Side
+from netduet.client.results.starvation import Starvation
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
     CheckResult,
     Figures,
     Finding,
     Judgement,
-    Starvation,
     Verdict,
     conclude,
     result,

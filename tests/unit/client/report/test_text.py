@@ -64,6 +64,16 @@ FAIL: the connection was refused (reach.refused)
     )
 
 
+def test_causes_of_the_evidence_come_first_and_none_twice() -> None:
+    """What was measured is likelier than what a class knows in general."""
+    known = CATALOGUE["reach.refused"].causes
+    finding = replace(REFUSED, causes=("localhost is this host", known[1]))
+    lines = verdict(done("reach", finding))
+    start = lines.index("  likely causes  1. localhost is this host")
+    assert lines[start + 1].strip() == f"2. {known[1]}"
+    assert lines[start + 2].strip() == f"3. {known[0]}"
+
+
 @pytest.mark.parametrize(
     ("results", "interrupted", "sentence"),
     [

@@ -7,12 +7,12 @@ import pytest
 from netduet.client.checks.catalogue import severity
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Side
+from netduet.client.results.starvation import ServerHealth
 from netduet.client.results.verdict import (
     CheckResult,
     Finding,
     Judgement,
     Outcome,
-    ServerHealth,
     Verdict,
     conclude,
     exit_status,
