@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from netduet import __version__
-from netduet.net import kernel
+from netduet.net import counters, kernel
 from netduet.net.tcp_info import accept_queue, tcp_info
 from netduet.wire import payload_pattern
 from netduet.wire.frames import FEATURES, VERSION, Kind
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from netduet.wire.state_machine import Limits
 
 _HOST_AGE: Final = 0.1
-"""Maximum age of a host report: reading it costs five files."""
+"""Maximum age, in seconds, of what is read of the host: it costs five files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Handlers:
             hold=limits.hold,
         )
         self._features = sorted(FEATURES)
-        self._host_read_at = -_HOST_AGE
+        self._host_read_at = self._counters_read_at = -_HOST_AGE
         self.listen_drops_before = kernel.listen_drops()
         """``kernel.listen_drops`` before this server listened."""
         self.answers: dict[Kind, Callable[[BaseModel, RequestOrigin], BaseModel]] = {
@@ -158,7 +158,15 @@ class Handlers:
             window=recent.window,
             stalled=recent.stalled,
             throttled=recent.throttled,
+            counters=self._recent_counters(time.monotonic()),
         )
+
+    def _recent_counters(self, now: float) -> dict[str, int]:
+        """Return the kernel's counters, of limited age as a host report is."""
+        if now >= self._counters_read_at + _HOST_AGE:
+            self._counters_read_at = now
+            self._counters = counters.read()
+        return self._counters
 
     def _find(self, question: BaseModel, _origin: RequestOrigin) -> LedgerAnswer:
         # The wire has decoded the question by its kind.

@@ -244,6 +244,8 @@ class Inspection(_Answer):
     """The view (None when the connection is gone), and the server's starvation.
 
     ``stalled`` and ``throttled`` are seconds within the last ``window`` seconds.
+    ``counters`` are the kernel's of its network namespace, by the names of nstat(8);
+    None from a server that does not report them.
     """
 
     instance: Text
@@ -251,6 +253,14 @@ class Inspection(_Answer):
     window: Seconds
     stalled: Seconds
     throttled: Seconds | None
+    counters: dict[Text, Count] | None = None
+
+    @model_serializer(mode="wrap")
+    def _sparing(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = rest(self)
+        if fields["counters"] is None:
+            del fields["counters"]
+        return fields
 
 
 Message = TypeVar("Message", bound=BaseModel)

@@ -211,6 +211,30 @@ class FramedConnection(StreamConnection):
                 return event is not None
         return False
 
+    async def inspect_and_end(self, timeout: float) -> Inspection | None:
+        """Ask for the server's state and end the stream, in one write and one wait.
+
+        Return the state, None without an answer in time. Only for servers with the
+        feature ``inspect``.
+        """
+        if self.wire.state is not State.OPEN or self.is_closed:
+            return None
+        question = InspectQuestion(conn_id=self.welcome.conn_id)
+        number = self.send(Kind.INSPECT, question, more=True)
+        self.wire.end()
+        self._flush()
+        inspection = None
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            match await self._next(left):
+                case AnswerReceived(_, Inspection() as answer, frame_id) if (
+                    frame_id == number
+                ):
+                    inspection = answer
+                case None | EofReceived():
+                    break
+        return inspection
+
     # Helpers
 
     async def _ask(

@@ -20,7 +20,7 @@ from netduet.client.results.instance import instance_named
 from netduet.client.results.starvation import ServerHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.timeouts import Timeouts
@@ -108,6 +108,26 @@ def own_addresses(welcome: Welcome) -> tuple[Address, ...]:
         return ()
     family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004
     return (Address(family, host, port),)
+
+
+async def server_counters(
+    address: Address, welcome: Welcome, timeouts: Timeouts
+) -> Mapping[str, int] | None:
+    """Return the counters of the instance with this welcome, None if it is not reached.
+
+    They are its kernel's (see ``netduet.net.counters``); None, too, from a server that
+    does not report them.
+    """
+    if "inspect" not in welcome.features:
+        return None
+    for candidate in (*[address] * TRIES, *own_addresses(welcome)):
+        async with open_connection(candidate, timeouts) as (_, connection):
+            if connection is None:
+                return None
+            if connection.welcome.boot_id == welcome.boot_id:
+                inspection = await connection.inspect_and_end(timeouts.answer)
+                return None if inspection is None else inspection.counters
+    return None
 
 
 async def server_health(

@@ -11,6 +11,7 @@ from netduet.client.net.dial import Address
 from netduet.client.net.server_evidence import (
     TRIES,
     ServerView,
+    server_counters,
     server_health,
     server_view,
 )
@@ -277,3 +278,39 @@ async def test_view_is_returned_without_an_answer_about_the_record() -> None:
         server = await server_view(fake.address, welcome, SHORT_TIMEOUTS)
     missing = "the instance did not respond to the query"
     assert server == ServerView(view=view, missing=missing)
+
+
+def counting(counters: dict[str, int] | None) -> Script:
+    """Return a server whose kernel has these counters."""
+
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome(features=["inspect"])
+        question = accepted.read_frame()
+        assert accepted.read_frame().kind == Kind.END  # in the same write
+        inspection = inspected(None).model_copy(update={"counters": counters})
+        accepted.send_answer(Kind.INSPECT, inspection, question.id)
+        accepted.sock.sendall(serialize(Kind.END, flags=ANSWER))
+        accepted.sock.shutdown(socket.SHUT_WR)
+        accepted.wait_for_close()
+
+    return script
+
+
+@pytest.mark.parametrize("counters", [{"TcpInCsumErrors": 7}, {}, None])
+async def test_counters_are_those_of_the_same_instance(
+    counters: dict[str, int] | None,
+) -> None:
+    """Other instances are skipped; an older server has no counters to report."""
+    welcome = make_welcome(features=["inspect"])
+    async with FakeServer(other, counting(counters)) as fake:
+        assert await server_counters(fake.address, welcome, TIMEOUTS) == counters
+
+
+@pytest.mark.parametrize("features", [[], ["inspect"]])
+async def test_no_counters_without_the_feature_or_an_answer(
+    features: list[str],
+) -> None:
+    """The server may have gone meanwhile."""
+    welcome = make_welcome(features=features)
+    async with FakeServer(plain) as fake:
+        assert await server_counters(fake.address, welcome, TIMEOUTS) is None

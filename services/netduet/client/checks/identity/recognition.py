@@ -9,7 +9,7 @@ greeting has its own connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,7 @@ from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
 
 if TYPE_CHECKING:
+    from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.handshake import Handshake
     from netduet.client.net.timeouts import Timeouts
     from netduet.client.protocols.base import Protocol
@@ -190,10 +191,23 @@ class Recogniser:
         return replace(answer, handshake=handshake, protocol=protocol)
 
     async def _open_framed(self, address: Address) -> IdentityAnswer:
+        counters = None
         async with open_connection(address, self.timeouts) as (handshake, connection):
             if connection is not None:
-                await connection.end(min(_END_SECONDS, self.timeouts.answer))
-        return IdentityAnswer(address, handshake, host=self.host)
+                counters = await self._end(connection)
+        return IdentityAnswer(address, handshake, host=self.host, counters=counters)
+
+    async def _end(self, connection: FramedConnection) -> Mapping[str, int] | None:
+        """End a connection; return the server's counters if it reports them.
+
+        They are the first ones of this run: later ones are compared with them.
+        """
+        timeout = min(_END_SECONDS, self.timeouts.answer)
+        if "inspect" not in connection.welcome.features:
+            await connection.end(timeout)
+            return None
+        inspection = await connection.inspect_and_end(timeout)
+        return None if inspection is None else inspection.counters
 
     async def _greet(
         self, address: Address, protocol: Protocol, timeouts: Timeouts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +44,8 @@ class IdentityAnswer:
     services usually listen on this port, if the service did not answer to it.
     ``waits``: it accepts connections, keeps them open, and sends nothing that netduet
     knows. ``tried`` are the titles of the protocols that it was greeted in. ``host`` is
-    the target as the user named it.
+    the target as the user named it. ``counters`` are the server's kernel's at that time
+    (see ``netduet.net.counters``), None if it does not report them.
     """
 
     address: Address
@@ -53,6 +55,7 @@ class IdentityAnswer:
     waits: bool = False
     tried: tuple[str, ...] = ()
     host: str = ""
+    counters: Mapping[str, int] | None = None
 
     @property
     def is_netduet(self) -> bool:
