@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from netduet.client.checks.isolation.measure import has_routes, probe_tcp, probe_udp
-from netduet.client.checks.isolation.results import Response
+from netduet.client.checks.isolation.measure import has_routes
 from netduet.client.net.dial import Address
+from netduet.client.net.port_probe import Response, probe_tcp, probe_udp
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.foreign_servers import (
     answer_and_close,

@@ -46,9 +46,9 @@ async def ask(
 ) -> UdpResult:
     """Ask at a port of loopback where, over TCP, a netduet was met."""
     address = Address(socket.AF_INET, "127.0.0.1", port)
-    answer = IdentityAnswer(
-        address, Handshake(welcome=make_welcome(features=[FEATURE]))
-    )
+    local = {"address": address.host, "port": port}
+    welcome = make_welcome(features=[FEATURE], local=local)
+    answer = IdentityAnswer(address, Handshake(welcome=welcome))
     return await asyncio.to_thread(exchange, answer, plan, timeout)
 
 

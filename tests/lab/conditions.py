@@ -19,26 +19,32 @@ DOWN: Final = "to_client"
 """The way back."""
 
 Way = Literal["to_server", "to_client"]
-Line = tuple[Literal["client", "router", "server"], str]
+Role = Literal["client", "router", "middle", "far", "server"]
+Line = tuple[Role, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the router's packet filter."""
+    """A rule of a packet filter, the router's unless another one is named."""
 
     table: str
     text: str
+    at: Role = "router"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Rules and queues (lines for ``tc``) of the router; lines for ``ip``, settings."""
+    """Rules and queues (lines for ``tc``) of the router; lines for ``ip``, settings.
+
+    ``long_path``: two more routers, ``middle`` and ``far``, follow the first one.
+    """
 
     ipv4: tuple[Rule, ...] = ()
     ipv6: tuple[Rule, ...] = ()
     links: tuple[Line, ...] = ()
     settings: tuple[Line, ...] = ()
     queues: tuple[str, ...] = ()
+    long_path: bool = False
 
 
 def _forward(match: str, action: str, action6: str = "") -> Condition:
@@ -239,8 +245,11 @@ def source_nat() -> Condition:
     return Condition(ipv4=(rule,), ipv6=(rule,))
 
 
-def published_port() -> Condition:
-    """Lead the router's port to the server, as an engine publishes one."""
+def published_port(*protocols: str) -> Condition:
+    """Lead the router's port to the server, as an engine publishes one.
+
+    Without ``protocols``, for TCP and UDP.
+    """
 
     def rules(router: str, server: str) -> tuple[Rule, ...]:
         return tuple(
@@ -249,7 +258,7 @@ def published_port() -> Condition:
                 f"-A PREROUTING -d {router} -p {protocol} --dport {PORT} "
                 f"-j DNAT --to-destination {server}:{PORT}",
             )
-            for protocol in ("tcp", "udp")
+            for protocol in protocols or ("tcp", "udp")
         )
 
     return Condition(

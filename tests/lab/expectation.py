@@ -25,6 +25,8 @@ class Expected:
     ``check`` the check that must find it; ``remarks`` are (check, words that one of
     its remarks, or its summary, must contain); ``may`` are classes that may be found
     besides, or not, as failures or as notes; ``notes`` are classes that must be noted.
+    ``place`` are words that the place of the root finding must contain, ``cause`` words
+    of its likeliest cause.
     """
 
     outcomes: tuple[str, ...]
@@ -34,6 +36,8 @@ class Expected:
     remarks: tuple[tuple[str, str], ...] = ()
     may: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    place: str = ""
+    cause: str = ""
 
 
 def fails(
@@ -43,6 +47,8 @@ def fails(
     check: str = "",
     remarks: tuple[tuple[str, str], ...] = (),
     may: tuple[str, ...] = (),
+    place: str = "",
+    cause: str = "",
 ) -> Expected:
     """Expect this root finding; its check is the class's first word unless named.
 
@@ -50,7 +56,9 @@ def fails(
     """
     failures = (failure,) if isinstance(failure, str) else failure
     by = check or failures[0].partition(".")[0]
-    return Expected(("FAIL",), failures, where, by, remarks, may)
+    return Expected(
+        ("FAIL",), failures, where, by, remarks, may, place=place, cause=cause
+    )
 
 
 def passes(
@@ -124,9 +132,21 @@ def _about_root(expected: Expected, target: dict[str, Any]) -> dict[str, str]:
         return {expected.check: f"{' or '.join(expected.failures)} was not found"}
     found = (target["root_check"], root["class"], root["where"])
     if found in wanted:
-        return {}
+        return _about_explanation(expected, root)
     template = "root is {}: {} at {}, instead of {}: {} at {}"
     return {expected.check: template.format(*found, *wanted[0])}
+
+
+def _about_explanation(expected: Expected, root: dict[str, Any]) -> dict[str, str]:
+    wrong = [
+        f"{name} is {text!r}, and does not say {words!r}"
+        for name, text, words in (
+            ("place", root["place"], expected.place),
+            ("cause", root["causes"][0], expected.cause),
+        )
+        if words not in text
+    ]
+    return {expected.check: "; ".join(wrong)} if wrong else {}
 
 
 def _about_check(expected: Expected, check: dict[str, Any]) -> str:

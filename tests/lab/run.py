@@ -149,7 +149,7 @@ def start_services(
         )
     elif network.server is not None:
         rhythm = network.rhythm if network.starved == "server" else None
-        _serve(stack, namespaces, network.server, servers, rhythm)
+        _serve(stack, namespaces, network, servers, rhythm)
     if network.background:
         busy = [sys.executable, "-m", "netduet", "check", "--checks", "load"]
         words = [*busy, "--profile", "soak", SERVER4]
@@ -159,16 +159,18 @@ def start_services(
 def _serve(
     stack: contextlib.ExitStack,
     namespaces: Namespaces,
-    flags: tuple[str, ...],
+    network: Network,
     addresses: tuple[str, ...],
     rhythm: tuple[float, float] | None,
 ) -> None:
     """Start the servers; one alone listens on every address."""
     several = len(addresses) > 1
     started = []
+    flags = network.server if isinstance(network.server, tuple) else ()
+    limit = ["prlimit", f"--nofile={network.descriptors}"] * bool(network.descriptors)
     for number, address in enumerate(addresses, 1):
         own = ["--instance", f"lab-{number}", *(["--host", address] * several)]
-        words = [sys.executable, "-m", "netduet", "serve", *own, *flags]
+        words = [*limit, sys.executable, "-m", "netduet", "serve", *own, *flags]
         started.append(
             stack.enter_context(
                 _process(namespaces.unprivileged_command("server", *words))

@@ -40,6 +40,8 @@ class Impairments:
     ``protocol`` (tcp or udp) confines all but delay and jitter to its packets.
     ``held`` packets are overtaken by those of the next ``hold`` seconds.
     ``changed`` are TCP segments of at least ``changed_from`` bytes of payload.
+    ``wrong_checksum`` is the share of packets whose checksum is made wrong; only that of
+    the first ``wrong_checksum_syns`` sendings of each SYN.
     """
 
     delay: float = 0.0
@@ -50,6 +52,8 @@ class Impairments:
     hold: float = 0.02
     changed: float = 0.0
     changed_from: int = 1000
+    wrong_checksum: float = 0.0
+    wrong_checksum_syns: int = 0
     protocol: str = ""
 
 
@@ -62,6 +66,7 @@ class Queue:
         self._heap: list[tuple[float, int, bytes]] = []
         self._count = 0
         self._last = 0.0
+        self._syns: dict[bytes, int] = {}
 
     def take(self, packet: bytes, impairments: Impairments, now: float) -> None:
         """Decide what becomes of a packet."""
@@ -71,6 +76,10 @@ class Queue:
         applies = protocol == number
         if applies and chance() < impairments.lost:
             return
+        if applies and chance() < impairments.wrong_checksum:
+            packet = with_wrong_checksum(packet, protocol, start)
+        if self._is_early_syn(packet, protocol, start, impairments.wrong_checksum_syns):
+            packet = with_wrong_checksum(packet, protocol, start)
         if protocol == _TCP and chance() < impairments.changed:
             packet = changed(packet, start, impairments.changed_from)
         due = now + impairments.delay + impairments.jitter * chance()
@@ -82,6 +91,16 @@ class Queue:
         self._put(due, packet)
         if applies and chance() < impairments.duplicated:
             self._put(due, packet)
+
+    def _is_early_syn(
+        self, packet: bytes, protocol: int, start: int, sendings: int
+    ) -> bool:
+        """Tell whether a packet is one of the first sendings of a SYN."""
+        if not sendings or protocol != _TCP or packet[start + 13] & 0x12 != 0x02:
+            return False
+        ports = packet[start : start + 4]
+        self._syns[ports] = self._syns.get(ports, 0) + 1
+        return self._syns[ports] <= sendings
 
     def due(self, now: float) -> bytes | None:
         """Return the next packet whose time has come."""
@@ -113,6 +132,16 @@ def _transport(packet: bytes) -> tuple[int, int]:
     if packet[0] >> 4 == 4:
         return packet[9], (packet[0] & 0x0F) * 4
     return packet[6], 40
+
+
+def with_wrong_checksum(packet: bytes, protocol: int, start: int) -> bytes:
+    """Return a packet of TCP or UDP whose checksum does not fit."""
+    field = start + {_TCP: 17, _UDP: 7}.get(protocol, 0)
+    if protocol not in {_TCP, _UDP} or field >= len(packet):
+        return packet
+    result = bytearray(packet)
+    result[field] ^= 0x55
+    return bytes(result)
 
 
 def changed(packet: bytes, start: int, least: int) -> bytes:

@@ -35,6 +35,7 @@ class Admission:
         """Apply the settings and this process's descriptor limit."""
         self.total = max(1, min(total, descriptors - RESERVED - LOBBY))
         self.per_client = min(per_client, self.total)
+        self._descriptors = descriptors if self.total < total else None
         self.open = 0
         self._by_client: dict[str, int] = {}
 
@@ -67,8 +68,11 @@ class Admission:
         by_client = admitted is AdmissionDecision.REFUSED_CLIENT
         limit = self.per_client if by_client else self.total
         limit_name = "from this address" if by_client else "in total"
-        return RemoteError(
-            Code.TOO_MANY_CONNECTIONS,
-            f"the limit of {limit} connections {limit_name} is reached",
-            {"limit": limit},
-        )
+        message = f"the limit of {limit} connections {limit_name} is reached"
+        facts: dict[str, int | str] = {"limit": limit}
+        if self._descriptors is not None and limit == self.total:
+            message += (
+                f": this process may have {self._descriptors} open files (nofile)"
+            )
+            facts["descriptors"] = self._descriptors
+        return RemoteError(Code.TOO_MANY_CONNECTIONS, message, facts)

@@ -22,6 +22,7 @@ What it is like:
   also        further targets of the same command, each with what it must say
   outage      an Outage of outages.py: begins and ends while the stream check runs
   starved     "client" or "server" runs 5 % of the time
+  descriptors how many open files the server may have; 0: as many as the lab
   background  another client of the same namespace loads the path meanwhile
   rhythm      for how many seconds it then runs, and for how many it is stopped
   seconds     the bound on one check
@@ -43,8 +44,10 @@ from tests.lab.networks import (
     lifetime,
     load,
     outages,
+    place,
     reach,
     unusual,
+    who,
 )
 from tests.lab.networks.declaration import Network
 
@@ -61,6 +64,8 @@ NETWORKS: Final = (
     *load.NETWORKS,
     *unusual.NETWORKS,
     *isolation.NETWORKS,
+    *who.NETWORKS,
+    *place.NETWORKS,
 )
 
 ALL: Final = {network.name: network for network in NETWORKS}

@@ -49,6 +49,7 @@ class Network:
     outage: Outage | None = None
     starved: str = ""
     background: bool = False
+    descriptors: int = 0
     rhythm: tuple[float, float] = (0.005, 0.095)
     seconds: float = 60.0
     representative: bool = False

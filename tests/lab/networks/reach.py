@@ -62,7 +62,12 @@ NETWORKS: Final = (
     Network(
         "firewall-reset",
         "a firewall rejects the connection with a reset",
-        fails("reach.refused", "server"),
+        fails(
+            "reach.refused",
+            "intermediary",
+            place="hop 1",
+            cause="sends the resets in the server's name",
+        ),
         conditions=(reset(),),
     ),
     Network(

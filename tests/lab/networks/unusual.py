@@ -124,7 +124,7 @@ NETWORKS: Final = (
     Network(
         "pushed-dropped-up",
         "connections open, but the data that they carry to the server is dropped",
-        fails("identity.silent", "unknown"),
+        fails("identity.unacknowledged", "unknown", cause="firewall"),
         conditions=(unusual_faults.pushed_dropped(UP),),
     ),
     # One family, one protocol

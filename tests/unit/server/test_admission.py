@@ -57,6 +57,18 @@ def test_few_descriptors_lower_the_limit() -> None:
     assert Admission(10_000, 10_000, 16).total == 1
 
 
+def test_refusal_names_open_files_that_set_the_limit() -> None:
+    """Only if they do: a lower setting, or a client's own limit, is what it is."""
+    few = Admission(1000, 2, LOBBY + RESERVED + 5)
+    total = few.refusal(AdmissionDecision.REFUSED_TOTAL)
+    mine = few.refusal(AdmissionDecision.REFUSED_CLIENT)
+    assert total is not None
+    assert mine is not None
+    assert total.facts == {"limit": 5, "descriptors": LOBBY + RESERVED + 5}
+    assert f"{LOBBY + RESERVED + 5} open files" in total.message
+    assert mine.facts == {"limit": 2}
+
+
 def test_refusal_names_the_limit_that_was_reached() -> None:
     """It has the number of connections and whose limit it is."""
     admission = Admission(5, 2, PLENTY)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netduet.client.checks import CHECKS
 from netduet.client.checks.catalogue import CATALOGUE, severity
+from netduet.client.checks.investigation import investigate
 from netduet.client.checks.proxy_evidence import SOURCES, has_seen_proxy
 from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.server_evidence import server_health
@@ -28,6 +29,7 @@ from netduet.client.results.verdict import (
     weigh_starvation,
     worst_outcome,
 )
+from netduet.net import counters
 from netduet.runtime import logs
 from netduet.wire.untrusted import escape
 
@@ -172,10 +174,12 @@ class CheckRunner:
 
     async def _run_check(self, check: Check[Any]) -> CheckResult:
         start = self._running[check.name] = time.monotonic()
+        before = counters.read()
         try:
             measurement = await check.measure(self._context)
             self._context.measured[type(measurement)] = measurement
             judgement = check.judge(measurement)
+            judgement = await self._investigate(judgement, before)
         except Exception as error:  # noqa: BLE001 - a defect of ours ends one check, not the report
             fields = logs.exception_fields(error)
             logs.logger().error("runtime.exception", **fields)
@@ -201,6 +205,21 @@ class CheckRunner:
                 addresses, self._context.timeouts, min(deadlines)
             )
         return result(check.name, check.question, judgement, seconds, stalled, health)
+
+    async def _investigate(
+        self, judgement: Judgement, before: Mapping[str, int]
+    ) -> Judgement:
+        """Return the judgement with its findings looked into.
+
+        A defect there is logged, and leaves the findings as they are.
+        """
+        try:
+            findings = await investigate(self._context, judgement.findings, before)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not hide a finding
+            fields = logs.exception_fields(error)
+            logs.logger().error("runtime.exception", **fields)
+            return judgement
+        return replace(judgement, findings=findings)
 
     def _record(self, done: CheckResult) -> None:
         self._results.append(done)

@@ -16,10 +16,15 @@ class IcmpMeaning(StrEnum):
     """The host or its network cannot be reached."""
     PROHIBITED = "prohibited"
     """A rule forbids it."""
+    TTL = "TTL"
+    """Its TTL (hop limit) ended on the way."""
     OTHER = "other"
 
 
 _UNREACHABLE_TYPE: Final = {socket.AF_INET: 3, socket.AF_INET6: 1}
+_TIME_EXCEEDED_TYPE: Final = {socket.AF_INET: 11, socket.AF_INET6: 3}
+"""RFC 792; RFC 4443 §3.3."""
+
 _BY_CODE: Final = {
     socket.AF_INET: {3: IcmpMeaning.PORT}
     | dict.fromkeys((2, 9, 10, 13), IcmpMeaning.PROHIBITED)
@@ -33,6 +38,13 @@ _BY_CODE: Final = {
 
 def icmp_meaning(family: socket.AddressFamily, kind: int, code: int) -> IcmpMeaning:
     """Return the meaning of an ICMP error."""
+    if is_time_exceeded(family, kind):
+        return IcmpMeaning.TTL
     if kind != _UNREACHABLE_TYPE[family]:
         return IcmpMeaning.OTHER
     return _BY_CODE[family].get(code, IcmpMeaning.OTHER)
+
+
+def is_time_exceeded(family: socket.AddressFamily, kind: int) -> bool:
+    """Whether an ICMP type says that a packet's TTL (hop limit) ended on the way."""
+    return kind == _TIME_EXCEEDED_TYPE[family]

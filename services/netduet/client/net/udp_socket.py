@@ -7,17 +7,20 @@ event loop, and uvloop takes a non-empty error queue for a broken descriptor.
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import select
 import socket
-import struct
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.net.dial import errno_meaning, errno_name
+from netduet.client.net.error_queue import (
+    LEVEL,
+    QueuedError,
+    enable_error_queue,
+    read_error_queue,
+)
 from netduet.net import kernel
 
 if TYPE_CHECKING:
@@ -32,19 +35,7 @@ HEADER_BYTES: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
 # linux/in.h, linux/in6.h: the socket module lacks these before Python 3.14.
 _MTU_DISCOVER: Final = {socket.AF_INET: 10, socket.AF_INET6: 23}
 _MTU: Final = {socket.AF_INET: 14, socket.AF_INET6: 24}
-_RECVERR: Final = {socket.AF_INET: 11, socket.AF_INET6: 25}
-_LEVEL: Final = {
-    socket.AF_INET: socket.IPPROTO_IP,
-    socket.AF_INET6: socket.IPPROTO_IPV6,
-}
 _FRAGMENT, _FORBID, _FORBID_UP_TO_DEVICE = 0, 2, 3  # IP_PMTUDISC_DONT, _DO, _PROBE
-
-# linux/errqueue.h, struct sock_extended_err: errno, origin, type, code, pad, info,
-# data; followed by the address of the ICMP message's sender.
-_EXTENDED: Final = struct.Struct("=IBBBBII")
-_ORIGIN_LOCAL: Final = 1
-"""``SO_EE_ORIGIN_LOCAL`` of linux/errqueue.h: our own kernel reports the error."""
-
 
 _RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 _MAX_BATCH: Final = 512
@@ -117,7 +108,7 @@ class UdpSocket:
     def mtu(self) -> int | None:
         """The path MTU that the kernel assumes; None if unknown."""
         try:
-            return self._sock.getsockopt(_LEVEL[self._family], _MTU[self._family])
+            return self._sock.getsockopt(LEVEL[self._family], _MTU[self._family])
         except OSError:
             return None
 
@@ -195,7 +186,7 @@ class UdpSocket:
         return arrived
 
     def _set_pmtu_discovery(self, how: int) -> None:
-        self._sock.setsockopt(_LEVEL[self._family], _MTU_DISCOVER[self._family], how)
+        self._sock.setsockopt(LEVEL[self._family], _MTU_DISCOVER[self._family], how)
 
     def _note_errors(self, error: OSError) -> bool:
         """Record the error queue; return whether it was about an earlier datagram."""
@@ -204,12 +195,12 @@ class UdpSocket:
         if not errors and errno_meaning(error.errno).remote:
             # A kernel without an error queue reports only the error.
             self._add_notices(
-                [_QueuedError(errno_name(error.errno), "", 0, local=False)]
+                [QueuedError(errno_name(error.errno), "", 0, local=False)]
             )
             return True
         return bool(errors)
 
-    def _add_notices(self, errors: list[_QueuedError]) -> None:
+    def _add_notices(self, errors: list[QueuedError]) -> None:
         room = _MAX_NOTICES - len(self.notices)
         self.notices += [
             IcmpNotice(
@@ -219,7 +210,7 @@ class UdpSocket:
             if not queued.local
         ][:room]
 
-    def _read_errors(self) -> list[_QueuedError]:
+    def _read_errors(self) -> list[QueuedError]:
         return read_error_queue(self._sock, self._family)
 
 
@@ -246,55 +237,3 @@ def answers_from_elsewhere(
                 shown = f"[{host}]" if ":" in host else host
                 others.append((data, f"{shown}:{source[1]}"))
     return others
-
-
-@dataclass(frozen=True, slots=True)
-class _QueuedError:
-    error: str
-    offender: str
-    mtu: int
-    local: bool
-    kind: int = 0
-    code: int = 0
-
-
-def enable_error_queue(sock: socket.socket, family: socket.AddressFamily) -> None:
-    """Make the kernel keep ICMP errors about a socket's packets (ip(7), IP_RECVERR)."""
-    sock.setsockopt(_LEVEL[family], _RECVERR[family], 1)
-
-
-def read_error_queue(
-    sock: socket.socket, family: socket.AddressFamily
-) -> list[_QueuedError]:
-    """Empty a socket's error queue, and return its entries."""
-    errors = []
-    for _ in range(_MAX_BATCH):
-        try:
-            _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
-        except OSError:
-            break
-        errors += [
-            parse_extended_error(data)
-            for level, kind, data in ancillary
-            if (level, kind) == (_LEVEL[family], _RECVERR[family])
-        ]
-    return errors
-
-
-def parse_extended_error(data: bytes) -> _QueuedError:
-    """Parse a message of the error queue (ip(7), IP_RECVERR)."""
-    number, origin, kind, code, _, info, _ = _EXTENDED.unpack_from(data)
-    mtu = info if number == errno.EMSGSIZE else 0
-    offender = _offender(data[_EXTENDED.size :])
-    return _QueuedError(
-        errno_name(number), offender, mtu, origin == _ORIGIN_LOCAL, kind, code
-    )
-
-
-def _offender(sockaddr: bytes) -> str:
-    family = int.from_bytes(sockaddr[:2], sys.byteorder)
-    if family == socket.AF_INET:
-        return socket.inet_ntop(socket.AF_INET, sockaddr[4:8])
-    if family == socket.AF_INET6:
-        return socket.inet_ntop(socket.AF_INET6, sockaddr[8:24])
-    return ""

@@ -115,6 +115,7 @@ def _finding(finding_part: FindingPart) -> Finding:
         _location(finding_part.where),
         outcome=finding_part.outcome,
         causes=tuple(finding_part.causes),
+        place=finding_part.place,
     )
 
 

@@ -64,6 +64,8 @@ class FindingPart(_Part):
     """The likeliest first."""
     next: list[str]
     """What to try, in order."""
+    place: str = ""
+    """Where on the path it is, as far as routers answer; empty if that is not known."""
     need: str = ""
     """Which need it is about (`tcp`, `udp`, `half-close`, `reset`, `idle`, `rate`); empty for what every application needs."""
     consequence: str = ""
@@ -255,6 +257,7 @@ def _finding(finding: Finding) -> FindingPart:
         figures=finding.figures,
         causes=list(finding.likely_causes(known)),
         next=list(known.next),
+        place=finding.place,
         need=known.need,
         consequence=known.consequence,
     )

@@ -239,7 +239,7 @@ def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
         for line in _wrap(f"Applications: {failure.consequence}", width, 0):
             yield (("", line),)
     yield ()
-    yield from _knowledge(failure, failure.where, failure.causes, width)
+    yield from _knowledge(failure, _location(failure.where), failure.causes, width)
 
 
 def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Line]:
@@ -322,13 +322,19 @@ def finding(
     for side, evidence in root.evidence:
         yield from _labelled(side, evidence, (), width)
     causes = root.likely_causes(failure)
-    yield from _knowledge(failure, root.where or failure.where, causes, width)
+    where = _location(root.where or failure.where, root.place)
+    yield from _knowledge(failure, where, causes, width)
+
+
+def _location(side: Location, place: str = "") -> str:
+    text = f"{side} ({side.label})"
+    return f"{text}: {place}" if place else text
 
 
 def _knowledge(
-    failure: Failure, where: Location, causes: Sequence[str], width: int
+    failure: Failure, where: str, causes: Sequence[str], width: int
 ) -> Iterator[Line]:
-    yield from _labelled("where", f"{where} ({where.label})", (), width)
+    yield from _labelled("where", where, (), width)
     yield from _labelled("likely causes", causes[0], causes[1:], width)
     yield from _labelled("try next", failure.next[0], failure.next[1:], width)
 

@@ -53,7 +53,8 @@ class Finding:
     what was observed; ``where`` overrides the class's usual side; ``missed`` is
     set when all that was observed is lateness or absence, which a starved probe
     would observe too. ``causes`` are those that the evidence makes likelier than the
-    causes of the class; reports show them first.
+    causes of the class; reports show them first. ``place`` is where on the path it is,
+    behind the side: "beyond hop 3 (198.51.100.1)".
     """
 
     failure: str
@@ -64,6 +65,7 @@ class Finding:
     missed_deadline: TimeSpan | None = None
     outcome: Outcome = Outcome.FAIL
     causes: tuple[str, ...] = ()
+    place: str = ""
 
     def likely_causes(self, failure: Failure) -> tuple[str, ...]:
         """Return its causes and those of its class, the likeliest first."""

@@ -176,6 +176,15 @@ MANGLED = RemoteError(Code.MAGIC_BROKEN, "the magic was changed on the way: by a
             " accepted the connection but did not respond within 3.0 s",
         ),
         (
+            {"cause": Cause.TIMEOUT, "acked": 0},
+            "identity.unacknowledged",
+            None,
+            (
+                " accepted the connection but acknowledged no byte of the request "
+                "within 3.0 s: the request does not arrive, or nothing comes back"
+            ),
+        ),
+        (
             {"cause": Cause.UNREACHABLE, "detail": "EHOSTUNREACH: No route to host"},
             "path.broken",
             None,

@@ -8,15 +8,10 @@ import socket
 import pytest
 
 from netduet.client.checks.isolation.judge import judge
-from netduet.client.checks.isolation.results import (
-    IsolationResult,
-    PortState,
-    ProbeResult,
-    Response,
-    response_from_icmp,
-)
+from netduet.client.checks.isolation.results import IsolationResult, PortState
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import Handshake
+from netduet.client.net.port_probe import ProbeResult, Response, response_from_icmp
 from netduet.client.net.udp_socket import IcmpNotice
 from netduet.client.results.verdict import CheckResult, Judgement, Outcome, result
 from tests.unit.client.fake_server import make_welcome
@@ -67,12 +62,12 @@ def weighed(judgement: Judgement, stalled: float) -> CheckResult:
         (socket.AF_INET, 3, 9, Response.PROHIBITED),
         (socket.AF_INET, 3, 10, Response.PROHIBITED),
         (socket.AF_INET, 3, 13, Response.PROHIBITED),
-        (socket.AF_INET, 11, 0, Response.OTHER),
+        (socket.AF_INET, 11, 0, Response.TTL_EXCEEDED),
         (socket.AF_INET6, 1, 0, Response.HOST_UNREACHABLE),
         (socket.AF_INET6, 1, 1, Response.PROHIBITED),
         (socket.AF_INET6, 1, 3, Response.HOST_UNREACHABLE),
         (socket.AF_INET6, 1, 4, Response.PORT_UNREACHABLE),
-        (socket.AF_INET6, 3, 0, Response.OTHER),
+        (socket.AF_INET6, 3, 0, Response.TTL_EXCEEDED),
     ],
 )
 def test_icmp_type_and_code_give_the_response(

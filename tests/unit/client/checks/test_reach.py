@@ -242,6 +242,7 @@ def test_refusal_of_the_own_host_is_at_this_end(
         f"{address} refuses connections: that is {place} itself, and nothing listens "
         "on port 80 there"
     )
+    assert finding.causes[0].startswith(f"localhost is {place} itself")
     assert f"localhost is {place} itself" in judgement.remarks[-1]
 
 

@@ -104,6 +104,20 @@ async def test_blocked_checks_name_the_first_cause(
     assert len(log) == 4
 
 
+async def test_defect_of_an_investigation_leaves_the_finding(
+    run: Callable[..., Any], log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in what explains a failure must not hide the failure."""
+
+    async def broken(*_: object) -> tuple[Finding, ...]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(runner, "investigate", broken)
+    _, [done] = await run(check("one", BAD))
+    assert done.findings == BAD.findings
+    assert [line["event"] for line in log] == ["runtime.exception", "check.finished"]
+
+
 async def test_results_are_reported_in_order_with_a_verdict(
     run: Callable[..., Any], log: Log
 ) -> None:

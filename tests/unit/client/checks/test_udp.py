@@ -126,6 +126,30 @@ def test_healthy_exchange_passes_without_notes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("knock", "where"),
+    [
+        (UNANSWERED, None),
+        (
+            UdpOpeningResult(2, notices=(IcmpNotice("ECONNREFUSED", "192.0.2.2"),)),
+            "intermediary",
+        ),
+    ],
+)
+def test_port_that_leads_elsewhere_is_published_for_tcp_alone(
+    knock: UdpOpeningResult, where: str | None
+) -> None:
+    """The server has another address than the one that was named."""
+    behind = make_welcome(local={"address": "172.17.0.2", "port": 80})
+    [finding] = judged(tcp=behind, opening=knock).findings
+    assert finding.where == where
+    [cause] = finding.causes
+    assert "for TCP alone: connections to it reach 172.17.0.2:80" in cause
+    assert "docker run -p 12345:80/udp" in cause
+    [finding] = judged(opening=knock).findings
+    assert finding.causes == ()
+
+
+@pytest.mark.parametrize(
     ("knock", "failure", "where", "words"),
     [
         (

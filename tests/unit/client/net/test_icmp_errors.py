@@ -18,17 +18,17 @@ from netduet.client.net.icmp_errors import IcmpMeaning, icmp_meaning
         (socket.AF_INET, 3, 13, IcmpMeaning.PROHIBITED),
         (socket.AF_INET, 3, 1, IcmpMeaning.HOST),
         (socket.AF_INET, 3, 99, IcmpMeaning.OTHER),
-        (socket.AF_INET, 11, 0, IcmpMeaning.OTHER),
+        (socket.AF_INET, 11, 0, IcmpMeaning.TTL),
         (socket.AF_INET6, 1, 4, IcmpMeaning.PORT),
         (socket.AF_INET6, 1, 1, IcmpMeaning.PROHIBITED),
         (socket.AF_INET6, 1, 3, IcmpMeaning.HOST),
-        (socket.AF_INET6, 3, 0, IcmpMeaning.OTHER),
+        (socket.AF_INET6, 3, 0, IcmpMeaning.TTL),
     ],
 )
 def test_icmp_type_and_code_give_the_meaning(
     family: socket.AddressFamily, kind: int, code: int, meaning: IcmpMeaning
 ) -> None:
-    """Time exceeded and unknown codes have no meaning of their own."""
+    """Unknown codes have no meaning of their own."""
     assert icmp_meaning(family, kind, code) is meaning
 
 

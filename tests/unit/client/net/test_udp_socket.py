@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 import pytest
 
 from netduet.client.net.dial import Address
-from netduet.client.net.udp_socket import IcmpNotice, UdpSocket, parse_extended_error
+from netduet.client.net.error_queue import parse_extended_error
+from netduet.client.net.udp_socket import IcmpNotice, UdpSocket
 from tests.integration.servers import TIMEOUT_SECONDS
 
 HOSTS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]

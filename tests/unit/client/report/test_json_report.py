@@ -122,6 +122,7 @@ def test_root_has_all_details_of_its_class() -> None:
         "figures": {"lost_syns": 2, "acked": None},
         "causes": list(known.causes),
         "next": list(known.next),
+        "place": "",
         "need": "",
         "consequence": "",
     }

@@ -246,7 +246,13 @@ def server_busy(result: ChurnResult, attempts: tuple[Attempt, ...]) -> Finding:
         f"{result.address}: {attempts[0].detail}"
     )
     evidence = ((Side.SERVER, attempts[0].detail),)
-    return Finding("churn.count_limited", seen, evidence, where=Location.SERVER)
+    return Finding(
+        "churn.count_limited",
+        seen,
+        evidence,
+        where=Location.SERVER,
+        causes=(attempts[0].detail,),
+    )
 
 
 def _failed_connections(

@@ -43,14 +43,49 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.UNREACHABLE,
     ),
     Failure(
+        "identity.unacknowledged",
+        "connection accepted, but what follows is lost",
+        (
+            "The connection was made, and then the kernel at the other end acknowledged "
+            "no byte of the request. A kernel acknowledges whether or not its program "
+            "runs: so packets are lost, and it is not the server that hangs."
+        ),
+        Location.UNKNOWN,
+        (
+            (
+                "a stateful firewall sees one direction of the connection alone "
+                "(asymmetric routing), and drops what follows the handshake"
+            ),
+            "a firewall lets the handshake pass and drops packets that carry data",
+            "the acknowledgements are lost on the way back",
+            "packets with data arrive with a wrong checksum (offloading on a tunnel)",
+        ),
+        (
+            (
+                "compare the paths of both directions: ip route get ADDRESS, tracepath "
+                "-n ADDRESS, at both ends"
+            ),
+            (
+                "check the firewalls on both paths for packets without a known "
+                "connection (conntrack: INVALID)"
+            ),
+            (
+                "capture traffic at both ends (tcpdump tcp port PORT) to see which "
+                "packets arrive"
+            ),
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
         "identity.closed",
         "connection accepted, then closed without a response",
         "The connection was closed without a single byte of a response.",
         Location.INTERMEDIARY,
         (
             (
-                "a proxy or load balancer (docker-proxy, sidecar) accepts connections on "
-                "behalf of a server that is down"
+                "a published port or proxy (docker-proxy, sidecar) accepts connections "
+                "on behalf of a server that is down, or that listens only on 127.0.0.1 "
+                "in its container"
             ),
             (
                 "the server closes connections that it does not understand: it is not "
@@ -63,7 +98,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "connect directly to the server's address, bypassing any proxy or "
                 "published port"
             ),
-            "check the server's logs",
+            "check the server's logs, and in its container what it listens on: netduet namespace, ss -tln",
         ),
         severity=Severity.UNREACHABLE,
     ),
@@ -74,8 +109,9 @@ FAILURES: Final[tuple[Failure, ...]] = (
         Location.INTERMEDIARY,
         (
             (
-                "a proxy or load balancer (docker-proxy, sidecar) accepts connections on "
-                "behalf of a server that is down"
+                "a published port or proxy (docker-proxy, sidecar) accepts connections "
+                "on behalf of a server that is down, or that listens only on 127.0.0.1 "
+                "in its container"
             ),
             "the server crashed or was killed while responding",
             "a firewall resets connections that carry data it does not recognize",
@@ -85,7 +121,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "connect directly to the server's address, bypassing any proxy or "
                 "published port"
             ),
-            "check the server's logs",
+            "check the server's logs, and in its container what it listens on: netduet namespace, ss -tln",
         ),
         severity=Severity.UNREACHABLE,
     ),

@@ -31,6 +31,7 @@ from netduet.client.results.verdict import (
 )
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC
+from netduet.wire.messages import ErrorMessage
 from netduet.wire.untrusted import escape, log_safe, recognise
 
 MAX_ANSWERS_SHOWN: Final = 3
@@ -172,6 +173,7 @@ def _judge_silent(answer: IdentityAnswer) -> Finding:
     # explain.
     unacknowledged = handshake.acked == 0 and handshake.resent >= _MIN_RETRANSMITS
     missed = None if unacknowledged else handshake.span
+    name = "identity.silent" if handshake.acked != 0 else "identity.unacknowledged"
     figures: Figures = {
         "sent": handshake.sent,
         "acked": handshake.acked,
@@ -180,7 +182,7 @@ def _judge_silent(answer: IdentityAnswer) -> Finding:
     evidence = _sent(handshake)
     if answer.usual is not None:
         evidence = evidence[:1]  # no service but netduet-server reports anything
-    return Finding("identity.silent", seen, evidence, figures, missed_deadline=missed)
+    return Finding(name, seen, evidence, figures, missed_deadline=missed)
 
 
 def _judge_mute(answer: IdentityAnswer) -> Finding:
@@ -267,7 +269,22 @@ def _judge_error(answer: IdentityAnswer) -> Finding:
     where = None
     if failure == "identity.mangled":
         where = Location.TO_SERVER if side is Side.SERVER else Location.FROM_SERVER
-    return Finding(failure, seen, ((side, f"{escape(code)}: {message}"),), where=where)
+    evidence = ((side, f"{escape(code)}: {message}"),)
+    causes = () if refused is None else busy_causes(refused)
+    return Finding(failure, seen, evidence, where=where, causes=causes)
+
+
+def busy_causes(refused: ErrorMessage) -> tuple[str, ...]:
+    """Return the cause that a server at its limit names itself, none if it does not."""
+    descriptors = refused.facts.get("descriptors")
+    if not isinstance(descriptors, int):
+        return ()
+    return (
+        (
+            f"the server may have only {descriptors} open files (ulimit -n, nofile, "
+            "LimitNOFILE=): it has no file descriptors for more connections"
+        ),
+    )
 
 
 def _sent(handshake: Handshake) -> Evidence:

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.isolation.results import (
-    IsolationResult,
-    PortState,
-    ProbeResult,
-    Response,
-)
+from netduet.client.checks.isolation.results import IsolationResult, PortState
 from netduet.client.net.dial import Cause
+from netduet.client.net.port_probe import ProbeResult, Response
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Side
 from netduet.client.results.verdict import Figures, Finding, Judgement, Outcome
@@ -290,6 +286,15 @@ def _other_explanation(port: PortState) -> str:
         return (
             "the ICMP error comes from the host itself: it is reachable, but nothing "
             "is listening there; this does not prove that a firewall blocks it"
+        )
+    loops = [
+        probe.offender for probe in probes if probe.response is Response.TTL_EXCEEDED
+    ]
+    if loops:
+        sender = loops[0] or "a router"
+        return (
+            f"{sender} reports that a packet's TTL ended there: packets loop on the "
+            "way, so this does not prove that a firewall blocks it"
         )
     offenders = [
         probe.offender

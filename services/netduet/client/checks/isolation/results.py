@@ -2,64 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
 
-from netduet.client.net.dial import Address, errno_meaning
+from netduet.client.net.dial import Address
 from netduet.client.net.handshake import Handshake
-from netduet.client.net.icmp_errors import IcmpMeaning, icmp_meaning
-from netduet.client.net.udp_socket import IcmpNotice
-from netduet.net.time_span import Timed
-
-
-class Response(StrEnum):
-    """How a probe was answered, or that it was not."""
-
-    OPEN = "open"
-    DROPPED = "dropped"
-    RESET = "reset"
-    PROHIBITED = "prohibited"
-    PORT_UNREACHABLE = "port unreachable"
-    HOST_UNREACHABLE = "unreachable"
-    NO_ROUTE = "no route"
-    OTHER = "failed"
-
-
-_BY_ICMP: Final = {
-    IcmpMeaning.PORT: Response.PORT_UNREACHABLE,
-    IcmpMeaning.HOST: Response.HOST_UNREACHABLE,
-    IcmpMeaning.PROHIBITED: Response.PROHIBITED,
-    IcmpMeaning.OTHER: Response.OTHER,
-}
-
-
-def response_from_icmp(family: socket.AddressFamily, notice: IcmpNotice) -> Response:
-    """Return the meaning of an ICMP error.
-
-    A kernel that does not report the message itself reports the errno it maps it to.
-    """
-    if notice.kind:
-        return _BY_ICMP[icmp_meaning(family, notice.kind, notice.code)]
-    return _BY_ICMP[errno_meaning(notice.error).icmp]
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult(Timed):
-    """The result of one protocol. Times are monotonic seconds.
-
-    ``sent`` is the number of SYNs or datagrams; ``offender`` is the sender of an ICMP
-    error, "" if there was none or it is unknown; ``detail`` is the error's name, or who
-    answered.
-    """
-
-    response: Response
-    offender: str = ""
-    sent: int = 0
-    detail: str = ""
-    start: float = 0.0
-    end: float = 0.0
+from netduet.client.net.port_probe import ProbeResult, Response
 
 
 @dataclass(frozen=True, slots=True)

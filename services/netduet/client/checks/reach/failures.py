@@ -12,8 +12,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "reach.refused",
         "the connection was refused",
         (
-            "The host rejected each connection attempt with a reset: nothing listens "
-            "there."
+            "A reset answered each connection attempt. It carries the target's address, "
+            "whether the target's host sent it or a firewall in its name."
         ),
         Location.SERVER,
         (
@@ -27,6 +27,24 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "logs, ss -tln"
             ),
             "compare the requested port with the listening port",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "reach.rejected",
+        "an ICMP error rejects the connection",
+        (
+            "An ICMP error, not a reset, answered each connection attempt. Hosts answer "
+            "with a reset if nothing listens: an ICMP error comes from a firewall."
+        ),
+        Location.INTERMEDIARY,
+        (
+            "a firewall or router on the path rejects it (iptables -j REJECT)",
+            "a firewall on the server's host, or on this one, rejects it",
+        ),
+        (
+            "look at the rules of the host that sent the ICMP error: iptables -L -v -n, nft list ruleset",
+            "let connections to the port pass there",
         ),
         severity=Severity.UNREACHABLE,
     ),

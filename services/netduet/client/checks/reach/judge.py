@@ -102,7 +102,11 @@ def _explain_refusal(
         f"{finding.seen}: that is {facts.place} itself, and nothing listens on port "
         f"{failed[0].address.port} there"
     )
-    finding = replace(finding, seen=seen, where=Location.CLIENT)
+    cause = (
+        f"{host or 'the address'} is {facts.place} itself: the server runs elsewhere, "
+        "or is not running here"
+    )
+    finding = replace(finding, seen=seen, where=Location.CLIENT, causes=(cause,))
     return finding, note_on_own_address(facts)
 
 

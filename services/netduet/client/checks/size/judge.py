@@ -195,6 +195,7 @@ def _unopened(address: Address, trial: SizeTrial) -> Finding:
         ((side, f"after {trial.seconds:.1f} s: {trial.detail}"),),
         where=Location.SERVER if trial.refusal_code else Location.UNKNOWN,
         missed_deadline=missed,
+        causes=(trial.detail,) if trial.refusal_code else (),
     )
 
 

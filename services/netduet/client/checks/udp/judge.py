@@ -8,10 +8,15 @@ from typing import Final
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.udp.judge_loss import judge_burst
 from netduet.client.checks.udp.judge_sizes import judge_sizes
-from netduet.client.checks.udp.results import UdpResult, tcp_evidence
+from netduet.client.checks.udp.results import (
+    UdpResult,
+    leads_elsewhere,
+    tcp_evidence,
+)
 from netduet.client.net.dial import errno_meaning
 from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
+from netduet.client.results.target import join
 from netduet.client.results.verdict import (
     Figures,
     Finding,
@@ -81,11 +86,28 @@ def _unreached(result: UdpResult) -> Finding:
         "no response"
     )
     text = "neither a response nor an ICMP error arrived, for large or small datagrams"
+    evidence = ((Side.CLIENT, text), tcp_evidence(result))
     return Finding(
         "udp.silent",
         seen,
-        ((Side.CLIENT, text), tcp_evidence(result)),
+        evidence,
         missed_deadline=opening.span,
+        causes=_tcp_alone(result),
+    )
+
+
+def _tcp_alone(result: UdpResult) -> tuple[str, ...]:
+    """Return the cause that a port leads elsewhere for TCP alone, if it does."""
+    if not leads_elsewhere(result) or result.tcp is None:
+        return ()
+    local = result.tcp.local
+    port = result.address.port
+    return (
+        (
+            f"the port is published or forwarded for TCP alone: connections to it reach "
+            f"{join(escape(local.address), local.port)}, datagrams do not (docker run -p "
+            f"{port}:{local.port}/udp publishes UDP too)"
+        ),
     )
 
 
@@ -101,12 +123,15 @@ def _rejected(result: UdpResult) -> Finding:
     else:
         where = Location.INTERMEDIARY
         by = f"sent by {first.offender}, not by the target"
+    causes = _tcp_alone(result)
+    if causes and where is Location.SERVER:
+        where = Location.INTERMEDIARY  # the address is that of the port that leads on
     seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
     errors, openings = len(result.opening.notices), result.opening.openings
     text = f"{errors} ICMP error{'s' * (errors != 1)} for {openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
     evidence = ((Side.CLIENT, text), tcp_evidence(result))
-    return Finding("udp.rejected", seen, evidence, figures, where)
+    return Finding("udp.rejected", seen, evidence, figures, where, causes=causes)
 
 
 def _find_other_service(result: UdpResult) -> Iterator[Finding]:

@@ -130,6 +130,18 @@ class UdpResult:
     socket_error: str = ""
 
 
+def leads_elsewhere(result: UdpResult) -> bool:
+    """Whether the server's end of a TCP connection is not the address that was named.
+
+    Then a port is published, forwarded or proxied, for each protocol by itself.
+    """
+    if result.tcp is None:
+        return False
+    local, address = result.tcp.local, result.address
+    named = (address.host.partition("%")[0], address.port)
+    return (local.address.partition("%")[0], local.port) != named
+
+
 def tcp_evidence(result: UdpResult) -> tuple[Side, str]:
     """Return the evidence that the server itself is reachable."""
     name = instance_of(result.tcp) if result.tcp is not None else "unknown"
