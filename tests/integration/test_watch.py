@@ -273,8 +273,9 @@ def test_json_logs_have_the_same_events(
     assert ended["netduet.end"] is None  # it goes on
     assert ended["netduet.begin"] == started["netduet.begin"]
     summary = json.loads(watching.wait("watch.stopped", logged=True))
-    assert summary["netduet.outages"] == 1
-    assert 0 <= summary["netduet.availability"] < 1
+    # A busy machine may starve this end, and then the outage proves nothing.
+    assert summary["netduet.outages"] + summary["netduet.unproven"] == 1
+    assert (summary["netduet.availability"] < 1) == bool(summary["netduet.outages"])
 
 
 def test_unknown_name_is_reported_and_looked_up_again(
