@@ -72,11 +72,20 @@ class AddressCheck(Generic[Result]):
         *,
         heavy: bool = False,
         after: tuple[str, ...] = ("balance",),
+        following: tuple[str, ...] = (),
     ) -> Check[AddressResults[Result]]:
         """Return the check; it needs an address of a server that can be talked to."""
         needs = ("identity",)
         return Check(
-            name, question, needs, self.measure, self.judge, failures, heavy, after
+            name,
+            question,
+            needs,
+            self.measure,
+            self.judge,
+            failures,
+            heavy,
+            after,
+            following=following,
         )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:

@@ -82,7 +82,7 @@ class Check(Generic[Measurement]):
     """A check. Without those that it ``needs`` it is skipped.
 
     ``after`` names checks that it waits for if they run; it is skipped when one of them
-    blocks. Two ``heavy`` checks, which fill the path, never run at the same time.
+    blocks. It also waits for those in ``following``, whatever they come to. Two ``heavy`` checks, which fill the path, never run at the same time.
     ``failures`` are its failure classes, in the catalogue's order. ``judges`` are the
     expectations whose targets it judges.
     """
@@ -96,6 +96,7 @@ class Check(Generic[Measurement]):
     heavy: bool = False
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)
+    following: tuple[str, ...] = ()
 
 
 DEFECT: Final = Failure(

@@ -87,8 +87,9 @@ class CheckRunner:
                     for name in (*check.needs, *check.after)
                     if name in tasks
                 ]
+                earlier = [tasks[name] for name in check.following if name in tasks]
                 tasks[check.name] = asyncio.create_task(
-                    self._run_when_ready(check, needs)
+                    self._run_when_ready(check, needs, earlier)
                 )
             for task in tasks.values():
                 done = await task
@@ -151,12 +152,17 @@ class CheckRunner:
         return with_notes(done, CATALOGUE, self._requirements, proxied=self._proxied)
 
     async def _run_when_ready(
-        self, check: Check[Any], needs: list[asyncio.Task[CheckResult]]
+        self,
+        check: Check[Any],
+        needs: list[asyncio.Task[CheckResult]],
+        earlier: list[asyncio.Task[CheckResult]],
     ) -> CheckResult:
-        """Wait for the needed checks, and for other heavy ones."""
+        """Wait for the needed checks, the earlier ones, and for other heavy ones."""
         if check.name in self._earlier:
             return self._earlier[check.name]
         before = [await asyncio.shield(task) for task in needs]
+        for task in earlier:
+            await asyncio.shield(task)
         blocked = next(
             (check_result for check_result in before if check_result.blocks), None
         )

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -93,6 +93,7 @@ _ERRNOS: Final = {
     errno.EADDRNOTAVAIL: ErrnoMeaning(
         Cause.OTHER, local=True, no_route=True, no_port=True
     ),
+    errno.EADDRINUSE: ErrnoMeaning(Cause.OTHER, local=True, no_port=True),
     errno.EAFNOSUPPORT: ErrnoMeaning(Cause.OTHER, no_route=True),
 }
 """The one table of what errno values mean."""
@@ -154,6 +155,7 @@ class ConnectResult(Timed):
     ``lost_syns`` is the exact number of SYNs (or their answers) that were lost
     (tcpi_total_retrans), whether or not the attempt succeeded in the end. ``is_datagram``:
     it was a question over UDP instead, which was sent again ``lost_syns`` times.
+    ``port`` is the local port, 0 if unknown.
     """
 
     address: Address
@@ -164,6 +166,11 @@ class ConnectResult(Timed):
     start: float
     end: float
     is_datagram: bool = False
+    port: int = 0
+
+
+Connect = Callable[[Address, float], Awaitable[ConnectResult]]
+"""Makes one connection within so many seconds; never raises."""
 
 
 def errno_name(number: int | None) -> str:
@@ -275,8 +282,12 @@ def has_route(address: Address) -> bool:
     return True
 
 
-async def connect(address: Address, timeout: float) -> ConnectResult:
-    """Make one connection; never raises. The caller must close the socket."""
+async def connect(address: Address, timeout: float, port: int = 0) -> ConnectResult:
+    """Make one connection; never raises. The caller must close the socket.
+
+    ``port`` is the local port to connect from, 0 for the kernel's choice. If that port is
+    in use, the result is an error of this host (``errno_meaning``: ``no_port``).
+    """
     start = time.monotonic()
     if not has_route(address):
         detail = UNROUTED
@@ -285,6 +296,10 @@ async def connect(address: Address, timeout: float) -> ConnectResult:
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         sock.setblocking(False)
+        if port:
+            # A closed connection of ours from that port does not block it (socket(7)).
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("", port))
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
     except OSError as error:
@@ -293,14 +308,25 @@ async def connect(address: Address, timeout: float) -> ConnectResult:
         lost = 0
         if sock is not None:
             lost = lost_syns(sock)
+            port = port or local_port(sock)
             sock.close()
-        return ConnectResult(address, None, cause, detail, lost, start, end)
+        return ConnectResult(address, None, cause, detail, lost, start, end, port=port)
     except BaseException:  # cancelled: no one else closes the socket
         if sock is not None:
             sock.close()
         raise
     end = time.monotonic()
-    return ConnectResult(address, sock, None, "", lost_syns(sock), start, end)
+    return ConnectResult(
+        address, sock, None, "", lost_syns(sock), start, end, port=local_port(sock)
+    )
+
+
+def local_port(sock: socket.socket) -> int:
+    """Return the local port of a socket, 0 if it has none."""
+    try:
+        return int(sock.getsockname()[1])
+    except OSError:
+        return 0
 
 
 def lost_syns(sock: socket.socket) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from netduet.client.net.datagram_service import open_datagram_service
+from netduet.client.net.dial import Connect, connect
 from netduet.client.net.framed_connection import (
     FramedConnection,
     open_connection,
@@ -133,12 +134,13 @@ class ServiceDialer:
     """Opens connections to a service of a protocol.
 
     ``protocol`` None: the service is not known, and a connection that stays open is
-    enough. ``host`` is the target as the user named it.
+    enough. ``host`` is the target as the user named it; ``connect`` makes connections.
     """
 
     address: Address
     protocol: base.Protocol | None
     host: str
+    connect: Connect = connect
 
     @property
     def server_may_close(self) -> bool:
@@ -179,4 +181,6 @@ class ServiceDialer:
             return open_datagram_service(
                 self.address, timeouts, self.protocol, self.host
             )
-        return open_service(self.address, timeouts, self.protocol, self.host)
+        return open_service(
+            self.address, timeouts, self.protocol, self.host, self.connect
+        )

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from netduet.client.net.dial import Address, classify, connect
+from netduet.client.net.dial import Address, Connect, classify, connect
 from netduet.client.net.handshake import (
     ConnectionEnd,
     Handshake,
@@ -287,7 +287,7 @@ async def start_framed_connection(sock: socket.socket) -> FramedConnection:
 
 @asynccontextmanager
 async def open_connection(
-    address: Address, timeouts: Timeouts
+    address: Address, timeouts: Timeouts, connect: Connect = connect
 ) -> AsyncIterator[tuple[Handshake, FramedConnection | None]]:
     """Connect and open; close at the end. Never raises by itself.
 

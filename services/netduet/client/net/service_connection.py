@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.net.dial import Address, Cause, classify, connect
+from netduet.client.net.dial import Address, Cause, Connect, classify, connect
 from netduet.client.net.handshake import (
     ConnectionEnd,
     Handshake,
@@ -248,7 +248,11 @@ async def start_service_connection(
 
 @asynccontextmanager
 async def open_service(
-    address: Address, timeouts: Timeouts, protocol: Protocol | None, host: str
+    address: Address,
+    timeouts: Timeouts,
+    protocol: Protocol | None,
+    host: str,
+    connect: Connect = connect,
 ) -> AsyncIterator[tuple[Handshake, ServiceConnection | None]]:
     """Connect and greet; close at the end. Never raises by itself.
 
@@ -256,7 +260,8 @@ async def open_service(
     nothing is sent, and a connection that stays open is enough.
     """
     conversation = None if protocol is None else protocol.converse(host)
-    async with _connected(address, timeouts, conversation) as (failure, connection):
+    connected = _connected(address, timeouts, conversation, connect)
+    async with connected as (failure, connection):
         if connection is None:
             yield failure, None
             return
@@ -266,7 +271,10 @@ async def open_service(
 
 @asynccontextmanager
 async def _connected(
-    address: Address, timeouts: Timeouts, conversation: Conversation | None
+    address: Address,
+    timeouts: Timeouts,
+    conversation: Conversation | None,
+    connect: Connect,
 ) -> AsyncIterator[tuple[Handshake, ServiceConnection | None]]:
     """Connect; yield the connection, or else a handshake that says why there is none."""
     connect_result = await connect(address, timeouts.connect)
@@ -286,9 +294,11 @@ async def _connected(
         connection.close()
 
 
-async def listen(address: Address, timeouts: Timeouts, seconds: float) -> Handshake:
+async def listen(
+    address: Address, timeouts: Timeouts, seconds: float, connect: Connect = connect
+) -> Handshake:
     """Connect, send nothing, and return what arrives; never raises by itself."""
-    async with _connected(address, timeouts, None) as (failure, connection):
+    async with _connected(address, timeouts, None, connect) as (failure, connection):
         if connection is None:
             return failure
         return await connection.listen(seconds)

@@ -65,11 +65,11 @@ class IcmpNotice:
 class UdpSocket:
     """A connected UDP socket. Use as a context manager."""
 
-    def __init__(self, address: Address) -> None:
-        """Connect; nothing is sent.
+    def __init__(self, address: Address, port: int = 0) -> None:
+        """Connect; nothing is sent. ``port`` is the local one, 0 for the kernel's choice.
 
         Raises:
-            OSError: no socket, or no route.
+            OSError: no socket, no route, or the local port is in use.
         """
         family = self._family = address.family
         self._sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -79,6 +79,8 @@ class UdpSocket:
                 socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES
             )
             enable_error_queue(self._sock, family)
+            if port:
+                self._sock.bind(("", port))
             self._sock.connect(address.sockaddr)
         except OSError:
             self._sock.close()

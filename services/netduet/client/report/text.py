@@ -249,6 +249,8 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
             text = _passed(target_verdict)
         case Outcome.FAIL if root is not None:
             text = f"{known[root.failure].title} ({root.failure})"
+            if root.culprit and _has_several_instances(target_verdict):
+                text = f"instance {root.culprit}: {text}"
         case Outcome.SKIP:
             text = f"no verdict on {target}: {_untested(target_verdict)}"
         case _ if target_verdict.interrupted:
@@ -256,6 +258,12 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
         case _:
             text = f"no verdict on {target}: see below"
     yield from labelled_outcome(target_verdict.outcome, text, width)
+
+
+def _has_several_instances(target_verdict: Verdict) -> bool:
+    """Whether several netduet servers answer at the target."""
+    counts = [result.figures.get("instances") for result in target_verdict.results]
+    return any(isinstance(count, int) and count > 1 for count in counts)
 
 
 def labelled_outcome(outcome: Outcome, text: str, width: int = WIDTH) -> Iterator[Line]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from netduet.client.results.explained import without_explained
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location, Side
 from netduet.client.results.starvation import STARVED, ServerHealth
@@ -54,7 +55,9 @@ class Finding:
     set when all that was observed is lateness or absence, which a starved probe
     would observe too. ``causes`` are those that the evidence makes likelier than the
     causes of the class; reports show them first. ``place`` is where on the path it is,
-    behind the side: "beyond hop 3 (198.51.100.1)".
+    behind the side: "beyond hop 3 (198.51.100.1)". ``explains`` names the classes, or
+    whole checks, that follow from it; ``culprit`` is the instance that was met, which
+    the headline names if there are several.
     """
 
     failure: str
@@ -66,6 +69,8 @@ class Finding:
     outcome: Outcome = Outcome.FAIL
     causes: tuple[str, ...] = ()
     place: str = ""
+    explains: tuple[str, ...] = ()
+    culprit: str = ""
 
     def likely_causes(self, failure: Failure) -> tuple[str, ...]:
         """Return its causes and those of its class, the likeliest first."""
@@ -297,10 +302,10 @@ def conclude(
     """Return the verdict over all checks of a target.
 
     The root finding is the one that hurts applications most, among the failures or,
-    without one, the inconclusive findings. A ``requested`` check that was skipped is
-    no PASS, and neither is one of the ``unmet_needs``. A finding because of which checks were
-    skipped comes first; then ``severity`` decides, by failure class; then the order of
-    the checks, in which each follows those that it needs.
+    without one, the inconclusive findings. A ``requested`` check that was skipped is no
+    PASS, and neither is one of the ``unmet_needs``. What another finding explains is no
+    root; then one because of which checks were skipped comes first; then ``severity``
+    decides, by failure class; then the order of the checks.
     """
     outcomes = {check_result.outcome for check_result in results}
     root_check, root = _root(results, severity) or (None, None)
@@ -341,20 +346,19 @@ def _root(
     """Return the root finding and its check, None without findings."""
     followed = {check_result.follows for check_result in results}
     for wanted in (Outcome.FAIL, Outcome.INCONCLUSIVE):
-        found = [
-            (check_result.check, finding)
-            for check_result in results
-            if check_result.outcome is wanted
-            for finding in check_result.findings
-            if finding.outcome is wanted
-        ]
+        found = without_explained(
+            [
+                (check_result.check, finding)
+                for check_result in results
+                if check_result.outcome is wanted
+                for finding in check_result.findings
+                if finding.outcome is wanted
+            ]
+        )
         if found:
             return min(
                 found,
-                key=lambda named: (
-                    named[0] not in followed,
-                    severity(named[1].failure),
-                ),
+                key=lambda pair: (pair[0] not in followed, severity(pair[1].failure)),
             )
     return None
 

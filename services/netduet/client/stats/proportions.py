@@ -50,6 +50,22 @@ def p_by_chance(passed: int, others: int, failed: int) -> float:
     return math.comb(others, passed) / math.comb(others + failed, passed)
 
 
+def p_more_often(count: int, trials: int, other: int, other_trials: int) -> float:
+    """Return the probability that chance makes the events at least so frequent here.
+
+    ``count`` of ``trials`` are events, ``other`` of ``other_trials`` elsewhere. With equal
+    rates, given the sum, the count is hypergeometric (R. A. Fisher's exact test,
+    one-sided).
+    """
+    events, total = count + other, trials + other_trials
+    most = min(events, trials)
+    ways = sum(
+        math.comb(trials, number) * math.comb(other_trials, events - number)
+        for number in range(count, most + 1)
+    )
+    return ways / math.comb(total, events)
+
+
 def p_initial_run(run_length: int, count: int, passed: int) -> float:
     """Return the probability that chance puts so many of the passed ones first.
 

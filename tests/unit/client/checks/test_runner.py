@@ -118,6 +118,28 @@ async def test_defect_of_an_investigation_leaves_the_finding(
     assert [line["event"] for line in log] == ["runtime.exception", "check.finished"]
 
 
+async def test_check_may_follow_a_blocking_one(run: Callable[..., Any]) -> None:
+    """It waits for the other one, and runs whatever that came to."""
+    order: list[str] = []
+
+    async def measure_first(_: CheckContext) -> int:
+        await asyncio.sleep(0)
+        order.append("first")
+        return 0
+
+    async def measure_later(_: CheckContext) -> int:
+        order.append("later")
+        return 0
+
+    first = replace(check("first", BAD), measure=measure_first)
+    later = replace(
+        check("later", GOOD), measure=measure_later, following=("first", "absent")
+    )
+    _, results = await run(first, later)
+    assert outcomes(results) == ["FAIL", "PASS"]
+    assert order == ["first", "later"]
+
+
 async def test_results_are_reported_in_order_with_a_verdict(
     run: Callable[..., Any], log: Log
 ) -> None:

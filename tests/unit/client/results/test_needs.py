@@ -30,7 +30,7 @@ EXCUSED = {"udp.silent", "udp.rejected", "close.half_close", "close.reset_hidden
 """What no TCP proxy promises."""
 
 OPTIONAL = {
-    *(name for name in CATALOGUE if name.startswith(("udp.", "idle."))),
+    *(name for name in CATALOGUE if name.startswith(("udp.", "idle.", "flows.udp_"))),
     "watch.datagrams",
     "watch.stuck_flow",
     "close.half_close",

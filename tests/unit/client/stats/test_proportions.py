@@ -6,7 +6,12 @@ import math
 
 import pytest
 
-from netduet.client.stats.proportions import lower_bound, p_by_chance, upper_bound
+from netduet.client.stats.proportions import (
+    lower_bound,
+    p_by_chance,
+    p_more_often,
+    upper_bound,
+)
 
 
 def binomial(count: int, of: int, share: float) -> float:
@@ -72,3 +77,21 @@ def test_probability_of_an_initial_run(
 ) -> None:
     """It is one over the number of ways to choose those that passed."""
     assert p_by_chance(passed, beside, failed) == pytest.approx(chance)
+
+
+@pytest.mark.parametrize(
+    ("count", "trials", "other", "other_trials", "expected"),
+    [
+        # The lady tasting tea (R. A. Fisher, The Design of Experiments, 1935, ch. II).
+        (4, 4, 0, 4, 1 / 70),
+        (3, 4, 1, 4, 17 / 70),
+        (0, 4, 4, 4, 1.0),
+        (0, 4, 0, 4, 1.0),
+    ],
+)
+def test_p_more_often_is_fishers_exact_test(
+    count: int, trials: int, other: int, other_trials: int, expected: float
+) -> None:
+    """Given the sum, counts at least so high have this share of all choices."""
+    found = p_more_often(count, trials, other, other_trials)
+    assert math.isclose(found, expected)

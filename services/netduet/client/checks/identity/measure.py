@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.recognition import Recogniser
 from netduet.client.checks.identity.results import (
     Expectation,
+    IdentityAnswer,
     IdentityResult,
 )
 from netduet.client.checks.reach.results import ReachResult
+from netduet.client.net.connect_race import ConnectRace
+from netduet.client.net.dial import Address, Cause
+from netduet.client.protocols.base import Protocol
 from netduet.client.results.target import ANY_PROTOCOL, TCP_ALONE
+
+REPEAT_PAUSES_SECONDS: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
+"""Pauses after which an address is asked again that refused or reset a connection, though
+it had accepted one: another server, or host, may have been met."""
 
 
 async def measure(context: CheckContext) -> IdentityResult:
@@ -19,14 +31,28 @@ async def measure(context: CheckContext) -> IdentityResult:
 
     They are greeted first in the protocol of the first one.
     """
-    identify = recogniser(context).identify
+    race = ConnectRace()
+    identify = partial(_identify, replace(recogniser(context), connect=race.connect))
     addresses = [each.address for each in context.earlier(ReachResult).accepted]
     answers = list(await asyncio.gather(*map(identify, addresses[:1])))
     likely = [each.protocol for each in answers if each.protocol is not None]
     answers += await asyncio.gather(
         *(identify(address, likely) for address in addresses[1:])
     )
-    return IdentityResult(tuple(answers), expectation(context))
+    return IdentityResult(tuple(answers), expectation(context), tuple(race.silent))
+
+
+async def _identify(
+    recogniser: Recogniser, address: Address, likely: Sequence[Protocol] = ()
+) -> IdentityAnswer:
+    """Return what answers; a connection that breaks at once may be an unlucky one."""
+    answer = await recogniser.identify(address, likely)
+    for pause in REPEAT_PAUSES_SECONDS:
+        if answer.handshake.cause not in {Cause.RESET, Cause.REFUSED}:
+            break
+        await asyncio.sleep(pause)
+        answer = await recogniser.identify(address, likely)
+    return answer
 
 
 def recogniser(context: CheckContext) -> Recogniser:

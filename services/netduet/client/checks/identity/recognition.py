@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client import protocols
 from netduet.client.checks.identity.results import Expectation, IdentityAnswer
-from netduet.client.net.dial import Address, Cause
+from netduet.client.net.dial import Address, Cause, Connect, connect
 from netduet.client.net.dialer import ServiceDialer
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.service_connection import listen
@@ -43,11 +43,15 @@ _END_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Recogniser:
-    """Recognises what answers at the addresses of one target."""
+    """Recognises what answers at the addresses of one target.
+
+    ``connect`` makes the connections.
+    """
 
     host: str
     timeouts: Timeouts
     expected: Expectation
+    connect: Connect = connect
 
     async def identify(
         self, address: Address, likely: Sequence[Protocol] = ()
@@ -192,7 +196,8 @@ class Recogniser:
 
     async def _open_framed(self, address: Address) -> IdentityAnswer:
         counters = None
-        async with open_connection(address, self.timeouts) as (handshake, connection):
+        opened = open_connection(address, self.timeouts, self.connect)
+        async with opened as (handshake, connection):
             if connection is not None:
                 counters = await self._end(connection)
         return IdentityAnswer(address, handshake, host=self.host, counters=counters)
@@ -212,7 +217,7 @@ class Recogniser:
     async def _greet(
         self, address: Address, protocol: Protocol, timeouts: Timeouts
     ) -> IdentityAnswer:
-        dialer = ServiceDialer(address, protocol, self.host)
+        dialer = ServiceDialer(address, protocol, self.host, self.connect)
         async with dialer.open(timeouts) as (handshake, connection):
             if connection is not None:
                 await connection.end(min(_END_SECONDS, timeouts.answer))
@@ -220,7 +225,7 @@ class Recogniser:
         return IdentityAnswer(address, handshake, found, host=self.host)
 
     async def _listen(self, address: Address) -> IdentityAnswer:
-        handshake = await listen(address, self.timeouts, LISTEN_SECONDS)
+        handshake = await listen(address, self.timeouts, LISTEN_SECONDS, self.connect)
         return IdentityAnswer(
             address, handshake, waits=_stayed_open(handshake), host=self.host
         )

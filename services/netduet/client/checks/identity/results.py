@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from netduet.client.net.dial import Address
+from netduet.client.net.dial import Address, ConnectResult
 from netduet.client.net.dialer import Dialer, FramedDialer, ServiceDialer
 from netduet.client.net.handshake import Handshake
 from netduet.client.protocols.base import Protocol
@@ -94,10 +94,15 @@ class IdentityAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:
-    """The answers, and what was expected."""
+    """The answers, and what was expected.
+
+    ``failed_ports`` are the attempts from other source ports that failed at an address
+    that answered.
+    """
 
     answers: tuple[IdentityAnswer, ...]
     expected: Expectation
+    failed_ports: tuple[ConnectResult, ...] = ()
 
     @property
     def known(self) -> tuple[IdentityAnswer, ...]:

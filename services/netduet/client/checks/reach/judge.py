@@ -185,6 +185,27 @@ def _remarks(reach: ReachResult) -> tuple[str, ...]:
         for attempt in reach.accepted
         if attempt.lost_syns and attempt.is_datagram
     ]
+    remarks += _failed_port_remarks(reach)
+    remarks += [
+        f"{address}: the MAC address changed meanwhile ({', '.join(found)}): two hosts may "
+        "have this address"
+        for address, found in reach.link_addresses.items()
+        if len(found) > 1
+    ]
     if reach.left_out:
         remarks.append(f"{reach.left_out} further addresses were not tried")
     return tuple(remarks)
+
+
+def _failed_port_remarks(reach: ReachResult) -> list[str]:
+    """Return a note for each address at which other source ports failed."""
+    remarks = []
+    for address in dict.fromkeys(attempt.address for attempt in reach.failed_ports):
+        failed = [each for each in reach.failed_ports if each.address == address]
+        ports = ", ".join(str(each.port) for each in failed if each.port)
+        how = "no response" if failed[0].cause is Cause.TIMEOUT else failed[0].detail
+        remarks.append(
+            f"{address}: accepted only from another source port; before, from port "
+            f"{ports}: {how} (the check flows tries again)"
+        )
+    return remarks

@@ -10,8 +10,10 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.containers import read_facts
 from netduet.client.checks.name import NameResult
 from netduet.client.checks.reach.results import ACCEPTED_CAUSES, ReachResult
-from netduet.client.net.dial import Address, ConnectResult, connect
+from netduet.client.net.connect_race import ConnectRace
+from netduet.client.net.dial import Address, Cause, ConnectResult
 from netduet.client.net.dialer import ServiceDialer
+from netduet.client.net.neighbour_watch import NeighbourWatch
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.protocols import protocols_of_port
 from netduet.client.protocols.base import Protocol
@@ -20,9 +22,20 @@ MAX_ADDRESSES: Final = 64
 """Maximum addresses to try; a note says if there are more."""
 
 
+REFUSAL_PAUSES_SECONDS: Final = (0.1, 0.2)
+"""Pauses after which an address that refuses is tried again, from another source port."""
+
+NEIGHBOUR_PAUSES_SECONDS: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
+"""The same for an address on this host's own network: a kernel keeps a MAC address for a
+second before it believes another one (arp(7), locktime), and for as long as announcements
+are apart."""
+
+
 async def measure(context: CheckContext) -> ReachResult:
     """Connect to all addresses concurrently, and close again; over UDP, ask them."""
     addresses = context.earlier(NameResult).resolution.addresses
+    race = ConnectRace()
+    link_addresses: dict[Address, tuple[str, ...]] = {}
     protocol = context.demanded_protocol or _usual_protocol(context.target.port)
     if protocol is not None and (protocol.datagrams or protocol.counts_silence):
         dialer = partial(ServiceDialer, protocol=protocol, host=context.target.host)
@@ -32,7 +45,7 @@ async def measure(context: CheckContext) -> ReachResult:
         ]
     else:
         attempts = [
-            _try_address(address, context.timeouts.connect)
+            _try_address(address, context.timeouts.connect, race, link_addresses)
             for address in addresses[:MAX_ADDRESSES]
         ]
     tried = await asyncio.gather(*attempts)
@@ -42,6 +55,8 @@ async def measure(context: CheckContext) -> ReachResult:
         max(0, len(addresses) - MAX_ADDRESSES),
         context.target.host,
         None if accepted else read_facts(),
+        tuple(race.silent),
+        link_addresses,
     )
 
 
@@ -50,10 +65,45 @@ def _usual_protocol(port: int) -> Protocol | None:
     return next((each for each in protocols_of_port(port) if each.counts_silence), None)
 
 
-async def _try_address(address: Address, timeout: float) -> ConnectResult:
-    connect_result = await connect(address, timeout)
+async def _try_address(
+    address: Address,
+    timeout: float,
+    race: ConnectRace,
+    link_addresses: dict[Address, tuple[str, ...]],
+) -> ConnectResult:
+    """Connect from several source ports.
+
+    A refusal may be that of one flow alone, or of another host with the same address.
+    """
+    connect_result = await race.connect(address, timeout)
+    if connect_result.cause is Cause.REFUSED:
+        connect_result = await _try_again(
+            address, timeout, race, connect_result, link_addresses
+        )
     if connect_result.sock is not None:
         connect_result.sock.close()
+    return connect_result
+
+
+async def _try_again(
+    address: Address,
+    timeout: float,
+    race: ConnectRace,
+    connect_result: ConnectResult,
+    link_addresses: dict[Address, tuple[str, ...]],
+) -> ConnectResult:
+    refused = [connect_result]
+    watch = NeighbourWatch(address.host)
+    near = bool(watch.link_addresses)
+    for pause in NEIGHBOUR_PAUSES_SECONDS if near else REFUSAL_PAUSES_SECONDS:
+        await watch.watch(pause)
+        connect_result = await race.connect(address, timeout)
+        if connect_result.cause is not Cause.REFUSED:
+            break
+        refused.append(connect_result)
+    link_addresses[address] = watch.link_addresses
+    if connect_result.cause in ACCEPTED_CAUSES:
+        race.silent += refused
     return connect_result
 
 

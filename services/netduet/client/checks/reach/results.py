@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from netduet.client.checks.containers import ContainerFacts
-from netduet.client.net.dial import Cause, ConnectResult
+from netduet.client.net.dial import Address, Cause, ConnectResult
 
 ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 
@@ -15,13 +16,17 @@ ACCEPTED_CAUSES: Final = (None, Cause.RESET)
 class ReachResult:
     """A connection attempt per address; the sockets are closed.
 
-    ``host`` is the target's. ``facts`` are read if no address accepts.
+    ``host`` is the target's. ``facts`` are read if no address accepts. ``failed_ports``
+    are the attempts from other source ports that failed at an address that accepts.
+    ``link_addresses`` are the MAC addresses of those that refused, whenever they changed.
     """
 
     tried: tuple[ConnectResult, ...]
     left_out: int
     host: str = ""
     facts: ContainerFacts | None = None
+    failed_ports: tuple[ConnectResult, ...] = ()
+    link_addresses: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def accepted(self) -> tuple[ConnectResult, ...]:

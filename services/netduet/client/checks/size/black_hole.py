@@ -62,6 +62,29 @@ def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
     return []
 
 
+def by_instance(trials: tuple[SizeTrial, ...]) -> dict[str, tuple[SizeTrial, ...]]:
+    """Return the trials of an instance whose full packets all fail, by its name.
+
+    All trials, under "", unless several instances answered and the others' passed.
+    """
+    trials_by_name: dict[str, list[SizeTrial]] = {}
+    for trial in trials:
+        trials_by_name.setdefault(trial.instance, []).append(trial)
+    failing = {
+        name: tuple(tried)
+        for name, tried in trials_by_name.items()
+        if name
+        and sum(trial.is_full_packet for trial in tried) >= _MIN_FAILURES
+        and not any(trial.is_full_packet and trial.delivered for trial in tried)
+    }
+    others = [
+        trial
+        for trial in trials
+        if trial.instance not in failing and trial.is_full_packet and trial.delivered
+    ]
+    return dict(failing) if failing and others else {"": trials}
+
+
 def is_black_hole(trials: tuple[SizeTrial, ...]) -> bool:
     """Whether packet length is the limit, and the sender's kernel confirms it."""
     stalled = [

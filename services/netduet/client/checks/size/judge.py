@@ -10,6 +10,7 @@ from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.size.black_hole import (
     FAILED_OUTCOMES,
     acks_are_lost,
+    by_instance,
     cannot_leave,
     is_black_hole,
     is_unacknowledged,
@@ -53,7 +54,13 @@ def judge(result: SizeResult, _: CheckOptions) -> Judgement:
     remarks: list[str] = []
     figures: Figures = {}
     for direction, trials in result.directions:
-        found = _findings(result.address, direction, trials)
+        found = [
+            finding
+            for instance, its_trials in by_instance(trials).items()
+            for finding in _name_instance(
+                instance, _findings(result.address, direction, its_trials)
+            )
+        ]
         findings += found
         faults = {finding.failure for finding in found}
         remarks += notes(direction, trials, faults)
@@ -61,6 +68,17 @@ def judge(result: SizeResult, _: CheckOptions) -> Judgement:
     # The rate of a path that drops large packets means nothing.
     blocks = bool(findings)
     return Judgement("", tuple(findings), tuple(remarks), figures, blocks=blocks)
+
+
+def _name_instance(instance: str, findings: list[Finding]) -> list[Finding]:
+    """Return the findings with the instance in front."""
+    if not instance:
+        return findings
+    prefix = f"instance {instance} at"
+    return [
+        replace(finding, seen=f"{prefix} {finding.seen}", culprit=instance)
+        for finding in findings
+    ]
 
 
 def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:

@@ -46,6 +46,9 @@ MIN_SEARCH_BYTES: Final = 200
 _FULL_PACKET_REPEATS: Final = 2
 """Full packets that are tried again if the first one stalled."""
 
+_INSTANCE_REPEATS: Final = 12
+"""Full packets that are tried again if several instances answer and one of them failed."""
+
 _CONCURRENT_SIZES: Final = 11
 """Sizes tried concurrently: three rounds find the limit among 1,500."""
 
@@ -96,6 +99,10 @@ async def search(
             if not (trial.delivered or trial.is_full_packet or trial.plan.one_packet)
         ]
         trials += await _try_concurrently(try_plan, failed)
+        if len({trial.instance for trial in trials if trial.instance}) > 1:
+            # Not chance, if all that fail reached the same instance.
+            again = [TrialPlan(direction, brief=True)] * _INSTANCE_REPEATS
+            trials += await _try_concurrently(try_plan, again)
     return tuple(trials)
 
 

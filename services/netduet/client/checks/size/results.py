@@ -48,7 +48,7 @@ class SizeTrial:
     many bytes it acknowledged that the sender does not know of; ``missing`` why the server's
     kernel could not be queried; ``refusal_code`` the code of the server's refusal;
     ``request_unacked``: not even the request for the bytes was acknowledged; ``record`` is
-    the server's ledger entry of the connection. ``window`` is the time without progress, or
+    the server's ledger entry of the connection; ``instance`` is the server's. ``window`` is the time without progress, or
     the whole trial; ``changed_at`` counts from the start of the payload.
     """
 
@@ -67,6 +67,7 @@ class SizeTrial:
     refusal_code: str = ""
     request_unacked: bool = False
     record: LedgerEntry | None = None
+    instance: str = ""
 
     @property
     def seconds(self) -> float:

@@ -20,6 +20,7 @@ from netduet.client.checks.size.results import (
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import ServerView, server_view
+from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Direction
 from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
@@ -145,6 +146,7 @@ class _TrialRunner:
             ack_gap=ack_gap,
             request_unacked=request_unacked,
             record=server.entry,
+            instance=str(instance_of(connection.welcome)),
         )
 
     def _send_request(self, payload: bytes, seed: int) -> int:

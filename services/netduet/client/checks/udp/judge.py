@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.base import CheckOptions
@@ -52,10 +53,20 @@ def judge(result: UdpResult, options: CheckOptions) -> Judgement:
     summary = "; ".join(part.summary for part in parts if part.summary)
     return Judgement(
         summary or f"{result.address} responds to datagrams",
-        tuple(finding for part in parts for finding in part.findings),
+        tuple(
+            replace(finding, culprit=_instance(result))
+            for part in parts
+            for finding in part.findings
+        ),
         tuple(remark for part in parts for remark in part.remarks),
         figures,
     )
+
+
+def _instance(result: UdpResult) -> str:
+    """Return the instance that answers datagrams, "" if unknown."""
+    welcome = result.opening.welcome
+    return "" if welcome is None else str(instance_of(welcome))
 
 
 def _unreached(result: UdpResult) -> Finding:

@@ -1,0 +1,100 @@
+"""Connections that are held open and asked now and then: do they stay with their server?
+
+If another server takes over a flow, it resets what it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.checks.flows.results import HeldFlow
+from netduet.client.net.dial import connect
+from netduet.client.net.framed_connection import (
+    FramedConnection,
+    start_framed_connection,
+)
+from netduet.client.net.source_ports import spread_ports
+from netduet.client.results.instance import instance_of
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+    from netduet.client.net.timeouts import Timeouts
+
+HELD_CONNECTIONS: Final = 12
+"""Connections that are held open at each address."""
+
+_QUESTION_SECONDS: Final = 0.15
+"""Seconds between two questions on a connection."""
+
+
+async def hold(
+    address: Address, timeouts: Timeouts, seconds: float
+) -> tuple[HeldFlow, ...]:
+    """Hold connections to a netduet server open for so long, and ask on them."""
+    ports = spread_ports(HELD_CONNECTIONS, random.SystemRandom())
+    deadline = time.monotonic() + seconds
+    held = await asyncio.gather(
+        *(_hold(address, timeouts, port, deadline) for port in ports)
+    )
+    return tuple(each for each in held if each is not None)
+
+
+async def _hold(
+    address: Address, timeouts: Timeouts, port: int, deadline: float
+) -> HeldFlow | None:
+    connection = await _open(address, timeouts, port)
+    if connection is None:
+        return None
+    try:
+        welcome = connection.welcome
+        held = HeldFlow(port, instance_of(welcome), welcome.boot_id)
+        answered_at = time.monotonic()
+        while connection.ending is None and time.monotonic() < deadline:
+            connection.ask()
+            if await connection.answers(timeouts.answer) is not None:
+                answered_at = time.monotonic()
+            await asyncio.sleep(_QUESTION_SECONDS)
+        end = time.monotonic()
+        held = replace(held, answered_at=answered_at, end=end)
+        if connection.ending is None:
+            await connection.end(timeouts.answer)
+            return held
+        error = connection.ending.detail or connection.ending.how
+    finally:
+        connection.close()
+    return await _look_again(address, timeouts, replace(held, error=error))
+
+
+async def _look_again(address: Address, timeouts: Timeouts, held: HeldFlow) -> HeldFlow:
+    """Connect from the same source port again; return who answers."""
+    connection = await _open(address, timeouts, held.port)
+    if connection is None:
+        return held
+    welcome = connection.welcome
+    await connection.end(timeouts.answer)
+    connection.close()
+    return replace(
+        held, instance_after=instance_of(welcome), boot_id_after=welcome.boot_id
+    )
+
+
+async def _open(
+    address: Address, timeouts: Timeouts, port: int
+) -> FramedConnection | None:
+    result = await connect(address, timeouts.connect, port)
+    if result.sock is None:
+        return None
+    try:
+        connection = await start_framed_connection(result.sock)
+    except OSError:
+        result.sock.close()
+        return None
+    handshake = await connection.open(timeouts.answer)
+    if handshake.welcome is None:
+        connection.close()
+        return None
+    return connection

@@ -1,0 +1,132 @@
+"""Judges the source ports of one address: by port, by instance, by time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.flows import findings
+from netduet.client.checks.flows.instance_statistics import (
+    hole_instance,
+    instance_names,
+    lossy_instance,
+    moved_connections,
+    takes_turns,
+)
+from netduet.client.checks.flows.port_statistics import (
+    dead_ports,
+    hole_ports,
+    lossy_ports,
+    stopped_after,
+)
+from netduet.client.checks.flows.results import (
+    FlowsResult,
+    FlowTransport,
+    TransportFlows,
+)
+from netduet.client.results.location import Direction
+from netduet.client.results.verdict import Figures, Finding, Judgement
+
+_MIN_TRIED_SHARE: Final = 0.9
+"""Share of the planned ports below which a note says how many were not tried."""
+
+
+def judge(result: FlowsResult, options: CheckOptions) -> Judgement:
+    """Judge one address."""
+    found = tuple(_findings(result, options.max_loss))
+    remarks = () if found else tuple(_remarks(result))
+    return Judgement(_summary(result), found, remarks, _figures(result))
+
+
+def _findings(result: FlowsResult, max_loss: float) -> Iterator[Finding]:
+    if takes_turns(result.link_addresses):
+        yield findings.duplicate_address(result)
+    moved = moved_connections(result.held)
+    if moved:
+        yield findings.moved(result, moved)
+    for flows in result.flows:
+        yield from _judge_transport(result, flows, max_loss)
+
+
+def _judge_transport(
+    result: FlowsResult, flows: TransportFlows, max_loss: float
+) -> Iterator[Finding]:
+    """Yield what is wrong with a transport, the worst first."""
+    count = stopped_after(flows)
+    if count is not None:
+        yield findings.stopped(result, flows, count)
+        return
+    dead = dead_ports(flows)
+    if dead is not None:
+        tcp_instances = () if result.tcp is None else instance_names(result.tcp)
+        yield findings.dead(result, flows, dead, tcp_instances)
+    instance = hole_instance(flows)
+    holes = hole_ports(flows)
+    if instance is not None:
+        yield findings.instance_hole(result, flows, instance)
+    elif holes is not None:
+        yield findings.hole(result, flows, holes)
+    for direction in Direction:
+        lossy = lossy_instance(flows, direction, max_loss)
+        ports = lossy_ports(flows, direction, max_loss)
+        if lossy is not None:
+            yield findings.instance_loss(result, flows, lossy, direction)
+        elif ports is not None:
+            yield findings.loss(result, flows, ports)
+
+
+def _summary(result: FlowsResult) -> str:
+    parts = [f"{_passing(flows)} ({flows.transport})" for flows in result.flows]
+    text = f"{result.address}: packets pass from {' and '.join(parts)} source ports"
+    if result.held:
+        intact = sum(not each.error for each in result.held)
+        text += f"; {intact} of {len(result.held)} connections held for {result.held_seconds:.1f} s stayed"
+    return text
+
+
+def _passing(flows: TransportFlows) -> str:
+    passed, tried = sum(port.passed for port in flows.ports), len(flows.ports)
+    return f"all {tried}" if passed == tried else f"{passed} of {tried}"
+
+
+def _remarks(result: FlowsResult) -> Iterator[str]:
+    for flows in result.flows:
+        dead = sum(not port.passed for port in flows.ports)
+        if len(flows.ports) < _MIN_TRIED_SHARE * flows.planned:
+            yield (
+                f"{result.address}: {flows.planned - len(flows.ports)} of "
+                f"{flows.planned} source ports ({flows.transport}) were not tried"
+            )
+        if dead:
+            yield (
+                f"{result.address}: nothing passed from {dead} source ports "
+                f"({flows.transport}), which chance may explain"
+            )
+        lost = [port for port in flows.ports if port.is_suspicious]
+        if lost and not dead:
+            yield (
+                f"{result.address}: {len(lost)} of {len(flows.ports)} source ports "
+                f"({flows.transport}) lost packets at first; tried again, they lose no "
+                "more than the others: it does not depend on the port"
+            )
+
+
+def _figures(result: FlowsResult) -> Figures:
+    figures: Figures = {}
+    for flows in result.flows:
+        name = flows.transport.lower()
+        figures |= {
+            f"{name}_ports": len(flows.ports),
+            f"{name}_passed": sum(port.passed for port in flows.ports),
+            f"{name}_suspicious": sum(port.is_suspicious for port in flows.ports),
+            f"{name}_full_size": flows.full_size or None,
+            f"{name}_full_passed": sum(port.full_passed for port in flows.ports),
+        }
+    if result.held:
+        figures["held"] = len(result.held)
+        figures["held_ended"] = sum(bool(each.error) for each in result.held)
+    tcp = result.tcp
+    if tcp is not None and tcp.transport is FlowTransport.TCP:
+        figures["instances"] = len(instance_names(tcp)) or None
+    return figures

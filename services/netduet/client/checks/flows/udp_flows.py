@@ -1,0 +1,150 @@
+"""Datagrams from many source ports: stage 1 tries all, stage 2 the suspicious again.
+
+It blocks, in a thread (see ``net.udp_socket``), with bounded time and datagrams.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.checks.flows.plan import (
+    ROUNDS,
+    chosen_again,
+    chosen_for_packets,
+    has_stopped,
+    still_open,
+)
+from netduet.client.checks.flows.results import (
+    FlowPlan,
+    FlowTransport,
+    PortTrial,
+    SourcePort,
+    TransportFlows,
+)
+from netduet.client.checks.flows.udp_exchange import (
+    SMALL_BYTES,
+    PortFlow,
+    UdpExchange,
+)
+from netduet.client.net.source_ports import spread_ports
+from netduet.client.results.instance import UNKNOWN_INSTANCE, instance_of
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+
+
+MORE_PACKETS: Final = 5
+"""Small datagrams of a port in the first stage, besides the first one."""
+
+
+def try_ports(
+    address: Address, plan: FlowPlan, round_trip: float, extra: Sequence[int]
+) -> TransportFlows:
+    """Return what passed from which source port; ``extra`` are ports to try besides."""
+    generator = random.SystemRandom()
+    spread = spread_ports(plan.ports, generator)
+    planned = list(dict.fromkeys([*spread, *extra]))
+    exchange = UdpExchange(address, round_trip)
+    full_size = exchange.full_size()
+    ports = _try_all(exchange, planned, full_size)
+    start = time.monotonic()
+    if any(each.first.passed for each in ports):
+        _try_again(exchange, ports, plan, full_size, generator)
+    end = time.monotonic()
+    return TransportFlows(
+        FlowTransport.UDP, tuple(ports), len(planned), full_size, start, end
+    )
+
+
+def _try_all(
+    exchange: UdpExchange, planned: list[int], full_size: int
+) -> list[SourcePort]:
+    """Try each port once: a small datagram, then one of full size and more small ones."""
+    large = [full_size] if full_size > SMALL_BYTES else []
+    batches = [[SMALL_BYTES], [*large, *[SMALL_BYTES] * MORE_PACKETS]]
+    found: dict[int, SourcePort] = {}
+    trials = exchange.exchange(planned, batches, full_size, exact=False)
+    for flow in trials:
+        if flow is None:
+            continue
+        found[flow.order] = SourcePort(flow.port, _trial(flow))
+        if has_stopped({order: each.first.passed for order, each in found.items()}):
+            break
+    trials.close()
+    return [found[order] for order in sorted(found)]
+
+
+def _try_again(
+    exchange: UdpExchange,
+    ports: list[SourcePort],
+    plan: FlowPlan,
+    full_size: int,
+    generator: random.Random,
+) -> None:
+    """Try the suspicious ports again, mixed with controls."""
+    suspicious, controls = chosen_again(ports, generator)
+    large = [full_size] if full_size > SMALL_BYTES else []
+    index_of = {each.port: index for index, each in enumerate(ports)}
+    for _ in range(ROUNDS):
+        again = still_open(ports, suspicious)
+        if not again:
+            break
+        chosen = [ports[index].port for index in (*again, *controls)]
+        generator.shuffle(chosen)
+        for flow in exchange.exchange(chosen, [[*large, SMALL_BYTES]], full_size):
+            if flow is not None:
+                _add(ports, index_of[flow.port], _trial(flow))
+    lossy = chosen_for_packets(ports, suspicious, generator)
+    if not lossy:
+        return
+    unsuspicious = chosen_for_packets(ports, controls, generator)
+    chosen = [ports[index].port for index in (*lossy, *unsuspicious)]
+    order = [
+        number
+        for _ in range(plan.packets)
+        for number in generator.sample(range(len(chosen)), len(chosen))
+    ]
+    for flow in exchange.exchange_packets(chosen, order):
+        if (trial := _packets_trial(flow)) is not None:
+            index = index_of[flow.port]
+            ports[index] = replace(ports[index], packets=trial)
+
+
+def _add(ports: list[SourcePort], index: int, trial: PortTrial) -> None:
+    each = ports[index]
+    ports[index] = replace(each, again=(*each.again, trial))
+
+
+def _trial(flow: PortFlow) -> PortTrial:
+    """Return what came of an exchange."""
+    full = None if not flow.full else bool(flow.full & flow.arrived)
+    small = flow.sent - len(flow.full)
+    small_arrived = len(flow.arrived - flow.full)
+    # Small ones sent later carry the server's count, which includes the large one.
+    arrived = None if full is None else full or flow.highest > small_arrived
+    return PortTrial(
+        passed=bool(flow.arrived),
+        full=full if flow.arrived else None,
+        full_arrived=arrived,
+        sent=small,
+        lost_up=small - small_arrived,
+        detail="" if flow.arrived else "no response in time",
+    )
+
+
+def _packets_trial(flow: PortFlow) -> PortTrial | None:
+    """Return how many of many datagrams were lost each way; None if unknown."""
+    if flow.received is None or flow.answered is None:
+        return None
+    welcome = flow.welcome
+    return PortTrial(
+        passed=bool(flow.arrived),
+        sent=flow.sent,
+        lost_up=max(0, flow.sent - flow.received),
+        lost_down=max(0, flow.answered - len(flow.arrived)),
+        instance=UNKNOWN_INSTANCE if welcome is None else instance_of(welcome),
+    )

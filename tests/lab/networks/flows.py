@@ -1,0 +1,148 @@
+"""Faults of single flows: one of several equal paths, source ports, one of several servers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netduet.client.checks.flows.failures import BREAKING, EXPLAINED_BALANCE
+from tests.lab.conditions import DOWN, UP, balanced, lost, real_packets
+from tests.lab.expectation import Expected, fails, passes
+from tests.lab.flow_conditions import (
+    backend_lossy,
+    backend_narrow,
+    path_dead,
+    path_lossy,
+    path_narrow,
+    ports_dropped,
+)
+from tests.lab.nameserver import Names
+from tests.lab.networks.declaration import V4, Network
+from tests.lab.topology import OTHERS4, SERVER4
+
+_FOLLOWS: Final = (
+    *BREAKING,
+    *EXPLAINED_BALANCE,
+    "flows.udp_black_hole",
+    "flows.udp_loss",
+    "flows.loss",
+    "flows.black_hole",
+)
+_VIP: Final = Names((SERVER4,))
+
+
+def _flow_fault(failure: str, where: str = "intermediary") -> Expected:
+    """Expect this root; the findings of other checks follow from it."""
+    return fails(failure, where, may=_FOLLOWS)
+
+
+NETWORKS: Final = (
+    *(
+        Network(
+            f"flow-dead-{count}",
+            f"one of {count} equal paths to the server is dead",
+            _flow_fault("flows.dead"),
+            conditions=(path_dead(count),),
+            flags=V4,
+            representative=count == 8,
+        )
+        for count in (2, 8, 16)
+    ),
+    Network(
+        "flow-dead-4-down",
+        "one of 4 equal paths back from the server is dead",
+        _flow_fault("flows.dead"),
+        conditions=(path_dead(4, DOWN),),
+        flags=V4,
+    ),
+    Network(
+        "flow-dead-8-lossy-1",
+        "one of 8 equal paths is dead, and 1 % of all packets are lost both ways",
+        _flow_fault("flows.dead"),
+        conditions=(path_dead(8), lost(0.01, UP), lost(0.01, DOWN)),
+        flags=V4,
+    ),
+    *(
+        Network(
+            f"flow-udp-dead-{count}-{way}",
+            f"datagrams of one of {count} equal paths are lost, {way}",
+            _flow_fault("flows.udp_dead"),
+            conditions=(path_dead(count, UP if way == "up" else DOWN, "udp"),),
+            flags=V4,
+        )
+        for count, way in ((2, "up"), (8, "down"), (16, "up"))
+    ),
+    *(
+        Network(
+            f"flow-lossy-{count}-{way}",
+            f"one of {count} equal paths loses 20 % of its packets, {way}",
+            fails(
+                ("flows.loss", "flows.udp_loss"),
+                "path →" if way == "up" else "path ←",
+                may=_FOLLOWS,
+            ),
+            conditions=(path_lossy(count, 0.2, UP if way == "up" else DOWN),),
+            flags=V4,
+        )
+        for count, way in ((2, "down"), (4, "up"), (8, "up"))
+    ),
+    *(
+        Network(
+            f"flow-hole-{count}-{way}",
+            f"one of {count} equal paths drops packets over 1,400 bytes, {way}",
+            _flow_fault("flows.black_hole", "path →" if way == "up" else "path ←"),
+            conditions=(
+                path_narrow(count, 1400, UP if way == "up" else DOWN),
+                real_packets(),
+            ),
+            flags=V4,
+        )
+        for count, way in ((2, "up"), (4, "down"), (16, "up"))
+    ),
+    Network(
+        "flow-port-range",
+        "packets from 3,500 source ports are dropped",
+        _flow_fault("flows.port_range"),
+        conditions=(ports_dropped(40_000, 43_500),),
+        flags=V4,
+        representative=True,
+    ),
+    Network(
+        "flow-port-range-udp",
+        "datagrams from 3,500 source ports are dropped",
+        _flow_fault("flows.udp_port_range"),
+        conditions=(ports_dropped(50_000, 53_500, ("udp",)),),
+        flags=V4,
+    ),
+    Network(
+        "backend-hole",
+        "packets over 1,400 bytes to one of three servers are dropped",
+        _flow_fault("flows.black_hole", "path →"),
+        conditions=(
+            balanced((SERVER4, *OTHERS4)),
+            backend_narrow(OTHERS4[0], 1400),
+            real_packets(),
+        ),
+        servers=3,
+        names=_VIP,
+        flags=V4,
+    ),
+    Network(
+        "backend-lossy",
+        "a fifth of the packets to one of three servers is lost",
+        fails(("flows.loss", "flows.udp_loss"), "path →", may=_FOLLOWS),
+        conditions=(
+            balanced((SERVER4, *OTHERS4)),
+            backend_lossy(OTHERS4[0], 0.2),
+        ),
+        servers=3,
+        names=_VIP,
+        flags=V4,
+    ),
+    Network(
+        "flow-lossy-1",
+        "1 % of all packets are lost in both directions, whatever the flow",
+        passes(),
+        conditions=(lost(0.01, UP), lost(0.01, DOWN)),
+        flags=(*V4, "--checks", "flows"),
+    ),
+)
