@@ -63,7 +63,7 @@ NEEDS = """
 
 Most applications need TCP connections that carry data whole; few need UDP, half-closes, resets that arrive as resets, or an hour of silence.
 
-- Without `--need` and `--for`, everything is needed. One thing excuses what no TCP proxy promises: that both ends have seen one. The server sees another peer than this client's socket, and a reset or a half-close arrives as an end of stream that neither end sent, which NAT and firewalls never cause. The row of a check waits until that is known; with `--checks`, only `path` and `close` together can show it.
+- Without `--need` and `--for`, everything is needed. One thing excuses what no TCP proxy promises: that both ends have seen one. The server sees another peer than this client's socket, and a reset or a half-close arrives as an end of stream that neither end sent, which NAT and firewalls never cause. The row of a check waits until that is known; with `--checks`, only `path` and `close` together can show it. It does not excuse a port that this host itself publishes for TCP alone (`udp.tcp_alone`).
 - With them, what is listed must work, and every other finding is a note: what was observed, what an application notices, the class. `tcp` is always needed. `--for` stands for needs: PURPOSES.
 - `idle=TIME` adds that time to the idle check, in profile quick too; connections that die after a longer silence are a note. The check takes as long: ten minutes with `--need idle=10m`. `rate=RATE` is `--min-rate`.
 - A need that was not tested is no PASS but status 3: its check was skipped, inconclusive or not chosen, the server does not hold connections for so long, or no netduet-server answers.

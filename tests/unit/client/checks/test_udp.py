@@ -149,6 +149,17 @@ def test_port_that_leads_elsewhere_is_published_for_tcp_alone(
     assert finding.causes == ()
 
 
+def test_port_of_this_host_that_leads_elsewhere_has_a_class_of_its_own() -> None:
+    """Who publishes a port for TCP alone can publish it for UDP: no proxy excuses it."""
+    behind = make_welcome(local={"address": "172.17.0.2", "port": 80})
+    notices = (IcmpNotice("ECONNREFUSED", "192.0.2.2"),)
+    knock = UdpOpeningResult(2, notices=notices)
+    assert found(judged(tcp=behind, opening=knock, is_own=True)) == [
+        ("udp.tcp_alone", "client")
+    ]
+    assert found(judged(opening=knock, is_own=True)) == [("udp.rejected", "server")]
+
+
 @pytest.mark.parametrize(
     ("knock", "failure", "where", "words"),
     [

@@ -75,6 +75,26 @@ FAILURES: Final[tuple[Failure, ...]] = (
         by_proxy=True,
     ),
     Failure(
+        "udp.tcp_alone",
+        "this host publishes the port for TCP alone",
+        (
+            "The address is this host's own, and connections to it lead to a server "
+            "elsewhere: the port is published or forwarded here, but not for UDP."
+        ),
+        Location.CLIENT,
+        (
+            "the port is published without /udp: docker run -p PORT:PORT means TCP",
+            "the proxy or rule of this host that leads on is for TCP alone",
+        ),
+        (
+            "publish it for UDP too: docker run -p PORT:PORT/tcp -p PORT:PORT/udp",
+            "if no application uses UDP, say so: --for http, or --need tcp",
+        ),
+        severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence=_NO_UDP,
+    ),
+    Failure(
         "udp.not_netduet",
         "another program responds to datagrams",
         "Connections reach the right server; datagrams to the same address reach "

@@ -135,14 +135,16 @@ def _rejected(result: UdpResult) -> Finding:
         where = Location.INTERMEDIARY
         by = f"sent by {first.offender}, not by the target"
     causes = _tcp_alone(result)
-    if causes and where is Location.SERVER:
-        where = Location.INTERMEDIARY  # the address is that of the port that leads on
+    name = "udp.rejected"
+    if causes and where is Location.SERVER:  # the address is that of what leads on
+        name = "udp.tcp_alone" if result.is_own else name
+        where = Location.CLIENT if result.is_own else Location.INTERMEDIARY
     seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
     errors, openings = len(result.opening.notices), result.opening.openings
     text = f"{errors} ICMP error{'s' * (errors != 1)} for {openings} openings"
     figures: Figures = {"icmp_from": first.offender or None, "icmp": first.error}
     evidence = ((Side.CLIENT, text), tcp_evidence(result))
-    return Finding("udp.rejected", seen, evidence, figures, where, causes=causes)
+    return Finding(name, seen, evidence, figures, where, causes=causes)
 
 
 def _find_other_service(result: UdpResult) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from netduet.client.checks.udp.results import (
     UdpResult,
 )
 from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.port_probe import own_address
 from netduet.client.net.udp_handshake import UdpOpeningResult, answered_from
 from netduet.client.net.udp_socket import UdpSocket
 
@@ -43,6 +44,12 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> UdpResult:
 
 def exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:
     """Probe one address: an opening, a burst when it is its turn, sizes."""
+    result = _exchange(answer, plan, timeout)
+    host = answer.address.host.partition("%")[0]
+    return replace(result, is_own=own_address(answer.address) == host)
+
+
+def _exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:
     address, tcp = answer.address, answer.handshake.welcome
     try:
         sock = UdpSocket(address)
