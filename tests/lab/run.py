@@ -34,7 +34,15 @@ from tests.lab.middleboxes import Middlebox
 from tests.lab.nameserver import NameServer
 from tests.lab.namespace_loop import loop_in_namespace
 from tests.lab.networks import ALL, NETWORKS, Network
-from tests.lab.topology import OTHERS4, ROUTER4, SERVER4, SERVER6, Namespaces, topology
+from tests.lab.topology import (
+    OTHERS4,
+    ROUTER4,
+    SECOND_RESOLVER4,
+    SERVER4,
+    SERVER6,
+    Namespaces,
+    topology,
+)
 from tests.lab.tunrouter import DEVICE, READY, arguments
 
 Process = subprocess.Popen[bytes]
@@ -96,7 +104,9 @@ def examine(network: Network, number: int) -> dict[str, Any]:
     result["kernel"] = platform.release()
     try:
         with contextlib.ExitStack() as stack:
-            namespaces = stack.enter_context(topology(number, _conditions(network)))
+            namespaces = stack.enter_context(
+                topology(number, _conditions(network), network.resolv)
+            )
             result["made_seconds"] = round(time.monotonic() - start, 3)
             start_services(stack, network, namespaces)
             happened = stack.enter_context(
@@ -136,6 +146,8 @@ def start_services(
 
     async def in_router() -> None:
         await NameServer.open(network.names, ROUTER4)
+        if network.further_names is not None:
+            await NameServer.open(network.further_names, SECOND_RESOLVER4)
         if network.proxy is not None:
             await Middlebox(network.proxy, (*servers, SERVER6)).open()
 

@@ -34,6 +34,8 @@ FAR4: Final = "198.18.4.2"
 FAR6: Final = "2001:db8:4::2"
 SERVER4: Final = "198.18.2.2"
 SERVER6: Final = "2001:db8:2::2"
+SECOND_RESOLVER4: Final = "198.18.2.1"
+"""The router's other address, for a second name server."""
 OTHERS4: Final = ("198.18.2.3", "198.18.2.4")
 """Further addresses of the server's end, for further servers."""
 ABSENT4: Final = "198.18.2.99"
@@ -78,7 +80,7 @@ link set to_client up
 link set to_server up
 addr add {ROUTER4}/24 dev to_client
 addr add {ROUTER6}/64 dev to_client nodad
-addr add 198.18.2.1/24 dev to_server
+addr add {SECOND_RESOLVER4}/24 dev to_server
 addr add 2001:db8:2::1/64 dev to_server nodad
 """,
     "server": f"""\
@@ -167,8 +169,15 @@ class Namespaces:
 
 
 @contextlib.contextmanager
-def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Namespaces]:
-    """Make the namespaces, put the conditions in force; remove all at the end."""
+def topology(
+    number: int,
+    conditions: Iterable[Condition],
+    resolv: str = f"nameserver {ROUTER4}\n",
+) -> Iterator[Namespaces]:
+    """Make the namespaces, put the conditions in force; remove all at the end.
+
+    ``resolv`` is the client's resolv.conf.
+    """
     namespaces = Namespaces(number)
     conditions = tuple(conditions)
     is_long = any(condition.long_path for condition in conditions)
@@ -187,7 +196,7 @@ def topology(number: int, conditions: Iterable[Condition]) -> Iterator[Namespace
             _do(command, "".join(f"{line}\n" for line in queues))
         folder = _RESOLVERS / names["client"]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "resolv.conf").write_text(f"nameserver {ROUTER4}\n")
+        (folder / "resolv.conf").write_text(resolv)
         yield namespaces
     finally:
         for name in names.values():

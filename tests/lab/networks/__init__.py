@@ -17,7 +17,9 @@ What it is like:
   proxy       a behaviour of middleboxes.py that all TCP passes through
   server      flags of `netduet serve`; or the behaviour of a foreign server; None: nothing
   servers     how many netduets there are (SERVER4 and OTHERS4)
-  names       what the name server.test resolves to, and how late
+  names       what the name server.test resolves to, how late, and with which quirk
+  further_names  the same at a second name server (SECOND_RESOLVER4)
+  resolv      the client's resolv.conf
   target      what is checked, if not that name
   also        further targets of the same command, each with what it must say
   outage      an Outage of outages.py: begins and ends while the stream check runs
@@ -44,6 +46,7 @@ from tests.lab.networks import (
     isolation,
     lifetime,
     load,
+    names,
     outages,
     place,
     reach,
@@ -56,6 +59,7 @@ __all__ = ["ALL", "NETWORKS", "Network"]
 
 NETWORKS: Final = (
     *healthy.NETWORKS,
+    *names.NETWORKS,
     *reach.NETWORKS,
     *balance.NETWORKS,
     *delivery.NETWORKS,

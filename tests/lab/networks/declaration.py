@@ -15,6 +15,7 @@ from tests.lab.middleboxes import Behaviour
 from tests.lab.nameserver import NAME, Names
 from tests.lab.outages import Outage
 from tests.lab.topology import (
+    ROUTER4,
     SERVER4,
     SERVER6,
 )
@@ -43,6 +44,8 @@ class Network:
     server: tuple[str, ...] | Behaviour | None = ()
     servers: int = 1
     names: Names = field(default=Names((SERVER4, SERVER6)))
+    further_names: Names | None = None
+    resolv: str = f"nameserver {ROUTER4}\n"
     target: str = NAME
     also: tuple[tuple[str, Expected], ...] = ()
     flags: tuple[str, ...] = ()

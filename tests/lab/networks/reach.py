@@ -1,4 +1,4 @@
-"""Names without a server, connections that fail, foreign servers that answer."""
+"""Addresses without a server, connections that fail, foreign servers that answer."""
 
 from __future__ import annotations
 
@@ -25,19 +25,6 @@ from tests.lab.topology import (
 
 NETWORKS: Final = (
     # Names
-    Network(
-        "name-missing",
-        "the name does not exist",
-        fails("name.not_found", "client"),
-        names=Names(()),
-        representative=True,
-    ),
-    Network(
-        "name-unanswered",
-        "the name server never responds",
-        fails("name.timeout", "unknown"),
-        names=Names((SERVER4,), delay=300.0),
-    ),
     Network(
         "aaaa-for-v4-only",
         "the name has an IPv6 address, and the server listens only on IPv4",

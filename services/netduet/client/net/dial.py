@@ -137,6 +137,12 @@ class Address:
         return f"{host}:{self.port}"
 
 
+def ip_address(host: str, port: int) -> Address:
+    """Return the address of an IP address in text, without a scope."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return Address(family, host, port)
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution(Timed):
     """The result of getaddrinfo(3). Times are monotonic seconds."""

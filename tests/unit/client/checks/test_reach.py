@@ -8,7 +8,7 @@ import pytest
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.containers import ContainerFacts
-from netduet.client.checks.name import NameResult
+from netduet.client.checks.name.results import NameResult
 from netduet.client.checks.reach.judge import judge
 from netduet.client.checks.reach.measure import MAX_ADDRESSES, measure
 from netduet.client.checks.reach.results import ReachResult
@@ -207,7 +207,7 @@ async def test_addresses_are_tried_up_to_a_limit() -> None:
         context = CheckContext(
             Target("server", 80), socket.AF_UNSPEC, "", Timeouts(5.0, 5.0, 5.0)
         )
-        context.measured[NameResult] = NameResult("server", False, resolution, ())
+        context.measured[NameResult] = NameResult("server", False, resolution)
         reach = await measure(context)
     assert (len(reach.accepted), reach.left_out) == (MAX_ADDRESSES, 3)
     assert all(

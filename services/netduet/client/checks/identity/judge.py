@@ -11,13 +11,14 @@ from netduet.client.checks.identity.judge_service import (
     service_findings,
     service_remarks,
 )
-from netduet.client.checks.identity.recognition import is_echo
+from netduet.client.checks.identity.recognition import NETDUET_PORT, is_echo
 from netduet.client.checks.identity.results import (
     ANY_NETDUET,
     Expectation,
     IdentityAnswer,
     IdentityResult,
 )
+from netduet.client.checks.name.search_domain import blame_search_domain
 from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
 from netduet.client.results.instance import instance_of
@@ -42,6 +43,17 @@ _NAMES: Final = {"http": "HTTP", "tls": "TLS", "ssh": "SSH", "proxy": "PROXY pro
 _MIN_RETRANSMITS: Final = 3
 """Retransmissions that rule out random loss: four packets in a row were lost."""
 
+_STRANGERS: Final = frozenset(
+    {
+        "identity.not_netduet",
+        "identity.other_service",
+        "identity.other_protocol",
+        "identity.plain",
+        "identity.certificate_name",
+    }
+)
+"""Another program than the expected one answers."""
+
 _MAGIC_CUT: Final = "its first byte is missing or changed"
 
 _BY_CODE: Final = {
@@ -62,6 +74,7 @@ def judge(identity: IdentityResult) -> Judgement:
         else:
             finding = _judge_answer(answer, identity.expected)
             findings += [] if finding is None else [finding]
+    findings = _with_search_domain(findings, identity)
     known, usable = identity.known, identity.usable
     summary = (
         "; ".join(_describe_answer(answer) for answer in usable[:MAX_ANSWERS_SHOWN])
@@ -85,6 +98,27 @@ def judge(identity: IdentityResult) -> Judgement:
     return Judgement(
         summary, tuple(findings), tuple(remarks), figures, blocks=not usable
     )
+
+
+def _with_search_domain(
+    findings: list[Finding], identity: IdentityResult
+) -> list[Finding]:
+    """Blame a search domain, if one may have led to a stranger."""
+    lookup = identity.lookup
+    if not lookup.is_ambiguous:
+        return findings
+    if not findings:
+        findings = [
+            Finding("identity.not_netduet", describe_service(answer))
+            for answer in identity.answers
+            if answer.is_service and answer.address.port == NETDUET_PORT
+        ]
+    return [
+        blame_search_domain(finding, lookup)
+        if finding.failure in _STRANGERS
+        else finding
+        for finding in findings
+    ]
 
 
 def _is_judged_as_service(answer: IdentityAnswer, expected: Expectation) -> bool:

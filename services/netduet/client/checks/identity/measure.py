@@ -18,12 +18,17 @@ from netduet.client.checks.identity.results import (
 from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.connect_race import ConnectRace
 from netduet.client.net.dial import Address, Cause
+from netduet.client.net.path_rate import measure_rate
 from netduet.client.protocols.base import Protocol
 from netduet.client.results.target import ANY_PROTOCOL, TCP_ALONE
 
 REPEAT_PAUSES_SECONDS: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
 """Pauses after which an address is asked again that refused or reset a connection, though
 it had accepted one: another server, or host, may have been met."""
+
+_SUSPECT_SECONDS: Final = 0.003
+"""Excess of an exchange over a connect from which a path may be slow: that of about
+1,000 bytes at 2 Mbit/s."""
 
 
 async def measure(context: CheckContext) -> IdentityResult:
@@ -39,7 +44,32 @@ async def measure(context: CheckContext) -> IdentityResult:
     answers += await asyncio.gather(
         *(identify(address, likely) for address in addresses[1:])
     )
-    return IdentityResult(tuple(answers), expectation(context), tuple(race.silent))
+    reach = context.earlier(ReachResult)
+    connect_seconds = {each.address: each.seconds for each in reach.accepted}
+    answers = await asyncio.gather(
+        *(
+            _with_rate(answer, connect_seconds[answer.address], context)
+            for answer in answers
+        )
+    )
+    return IdentityResult(
+        tuple(answers), expectation(context), tuple(race.silent), reach.lookup
+    )
+
+
+async def _with_rate(
+    answer: IdentityAnswer, connect_seconds: float, context: CheckContext
+) -> IdentityAnswer:
+    """Return the answer with the rate of the path, if that may be a slow one.
+
+    The opening and the welcome are larger than what made the connection; on a slow path
+    they take longer.
+    """
+    longer = answer.handshake.seconds - connect_seconds
+    if not answer.is_netduet or longer < _SUSPECT_SECONDS:
+        return answer
+    rate = await measure_rate(answer.address, context.timeouts)
+    return replace(answer, rate=rate)
 
 
 async def _identify(

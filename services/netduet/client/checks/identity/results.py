@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from netduet.client.checks.name.results import Lookup
 from netduet.client.net.dial import Address, ConnectResult
 from netduet.client.net.dialer import Dialer, FramedDialer, ServiceDialer
 from netduet.client.net.handshake import Handshake
@@ -45,7 +47,8 @@ class IdentityAnswer:
     ``waits``: it accepts connections, keeps them open, and sends nothing that netduet
     knows. ``tried`` are the titles of the protocols that it was greeted in. ``host`` is
     the target as the user named it. ``counters`` are the server's kernel's at that time
-    (see ``netduet.net.counters``), None if it does not report them.
+    (see ``netduet.net.counters``), None if it does not report them. ``rate`` is that of
+    a slow path in bit/s, so that checks do not fill it; infinity for any other.
     """
 
     address: Address
@@ -56,6 +59,7 @@ class IdentityAnswer:
     tried: tuple[str, ...] = ()
     host: str = ""
     counters: Mapping[str, int] | None = None
+    rate: float = math.inf
 
     @property
     def is_netduet(self) -> bool:
@@ -94,7 +98,7 @@ class IdentityAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:
-    """The answers, and what was expected.
+    """The answers, what was expected, and what DNS answered for the target's name.
 
     ``failed_ports`` are the attempts from other source ports that failed at an address
     that answered.
@@ -103,6 +107,12 @@ class IdentityResult:
     answers: tuple[IdentityAnswer, ...]
     expected: Expectation
     failed_ports: tuple[ConnectResult, ...] = ()
+    lookup: Lookup = field(default_factory=Lookup)
+
+    @property
+    def rates(self) -> dict[Address, float]:
+        """The rates of slow paths in bit/s, infinity for all others, by address."""
+        return {answer.address: answer.rate for answer in self.answers}
 
     @property
     def known(self) -> tuple[IdentityAnswer, ...]:

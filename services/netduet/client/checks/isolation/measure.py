@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.isolation.results import IsolationResult, PortState
-from netduet.client.checks.name import NameResult
+from netduet.client.checks.name.results import NameResult
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake

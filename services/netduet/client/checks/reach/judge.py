@@ -11,6 +11,7 @@ from netduet.client.checks.containers import (
     note_on_own_address,
     note_on_refused_name,
 )
+from netduet.client.checks.name.search_domain import blame_search_domain
 from netduet.client.checks.reach.results import ACCEPTED_CAUSES, ReachResult
 from netduet.client.net.dial import Address, Cause, ConnectResult
 from netduet.client.results.location import Location, Side
@@ -59,6 +60,8 @@ def judge(reach: ReachResult) -> Judgement:
         if finding.failure == "reach.refused" and reach.facts:
             finding, note = _explain_refusal(finding, failed, reach.host, reach.facts)
             remarks += (note,) if note else ()
+        if reach.is_misled:
+            finding = blame_search_domain(finding, reach.lookup)
         return Judgement(summary, (finding,), remarks, figures, blocks=True)
     verb = "does" if len(failed) == 1 else "do"
     what = "respond" if failed[0].is_datagram else "accept connections"

@@ -8,10 +8,10 @@ from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.containers import read_facts
-from netduet.client.checks.name import NameResult
+from netduet.client.checks.name.results import Lookup, NameResult, addresses_of
 from netduet.client.checks.reach.results import ACCEPTED_CAUSES, ReachResult
 from netduet.client.net.connect_race import ConnectRace
-from netduet.client.net.dial import Address, Cause, ConnectResult
+from netduet.client.net.dial import Address, Cause, ConnectResult, ip_address
 from netduet.client.net.dialer import ServiceDialer
 from netduet.client.net.neighbour_watch import NeighbourWatch
 from netduet.client.net.timeouts import Timeouts
@@ -33,7 +33,8 @@ are apart."""
 
 async def measure(context: CheckContext) -> ReachResult:
     """Connect to all addresses concurrently, and close again; over UDP, ask them."""
-    addresses = context.earlier(NameResult).resolution.addresses
+    name = context.earlier(NameResult)
+    addresses = name.resolution.addresses
     race = ConnectRace()
     link_addresses: dict[Address, tuple[str, ...]] = {}
     protocol = context.demanded_protocol or _usual_protocol(context.target.port)
@@ -57,7 +58,27 @@ async def measure(context: CheckContext) -> ReachResult:
         None if accepted else read_facts(),
         tuple(race.silent),
         link_addresses,
+        name.lookup,
+        is_misled=not accepted and await _is_misled(name.lookup, context),
     )
+
+
+async def _is_misled(lookup: Lookup, context: CheckContext) -> bool:
+    """Whether the host that was meant may be another than the one that was tried.
+
+    The search domain has addresses for any name, or the name without it accepts.
+    """
+    if not lookup.is_ambiguous or lookup.wildcard:
+        return lookup.is_ambiguous
+    port, timeout = context.target.port, context.timeouts.connect
+    hosts = sorted(addresses_of(lookup.of(name=lookup.host)))[:MAX_ADDRESSES]
+    attempts = await asyncio.gather(
+        *(
+            _try_address(ip_address(host, port), timeout, ConnectRace(), {})
+            for host in hosts
+        )
+    )
+    return any(attempt.cause in ACCEPTED_CAUSES for attempt in attempts)
 
 
 def _usual_protocol(port: int) -> Protocol | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from netduet.client.checks.containers import ContainerFacts
+from netduet.client.checks.name.results import Lookup
 from netduet.client.net.dial import Address, Cause, ConnectResult
 
 ACCEPTED_CAUSES: Final = (None, Cause.RESET)
@@ -19,6 +20,8 @@ class ReachResult:
     ``host`` is the target's. ``facts`` are read if no address accepts. ``failed_ports``
     are the attempts from other source ports that failed at an address that accepts.
     ``link_addresses`` are the MAC addresses of those that refused, whenever they changed.
+    ``lookup`` is what DNS answered for the host; ``is_misled``: a search domain may be
+    why no address accepts.
     """
 
     tried: tuple[ConnectResult, ...]
@@ -27,6 +30,8 @@ class ReachResult:
     facts: ContainerFacts | None = None
     failed_ports: tuple[ConnectResult, ...] = ()
     link_addresses: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    lookup: Lookup = field(default_factory=Lookup)
+    is_misled: bool = False
 
     @property
     def accepted(self) -> tuple[ConnectResult, ...]:
