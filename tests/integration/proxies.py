@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import select
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -112,6 +113,28 @@ def end_idle_connections(port: int, how: str) -> Behaviour:
             elif how == "silence":
                 while client.recv(_CHUNK):
                     pass
+
+    return behave
+
+
+def end_connections_at_age(port: int, seconds: float) -> Behaviour:
+    """Close both ways at an age, however much is carried."""
+
+    def behave(client: socket.socket) -> None:
+        with connect(port) as server:
+            pair = ProxiedConnection(client, server)
+
+            def close() -> None:
+                for sock in (client, server):
+                    with contextlib.suppress(OSError):  # it has ended before
+                        sock.shutdown(socket.SHUT_RDWR)
+
+            timer = threading.Timer(seconds, close)
+            timer.start()
+            try:
+                pair.forward()
+            finally:
+                timer.cancel()
 
     return behave
 

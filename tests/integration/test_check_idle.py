@@ -11,9 +11,12 @@ import pytest
 
 from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext, CheckOptions
+from netduet.client.checks.idle.judge_udp import judge_udp
 from netduet.client.checks.idle.measure import hold
 from netduet.client.checks.idle.results import HoldPlan
+from netduet.client.checks.idle.udp_silence import keep_silent
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.dial import Address
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
 from netduet.client.results.target import Target
@@ -22,9 +25,11 @@ from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldAnswer
 from tests.integration.conftest import StartServer
+from tests.integration.forgetful_nat import running_nat
 from tests.integration.framed_client import FramedClient
 from tests.integration.proxies import (
     IDLE_SECONDS,
+    end_connections_at_age,
     end_idle_connections,
     forward_all,
     running_proxy,
@@ -83,6 +88,42 @@ async def test_proxy_closing_idle_connections_is_found(
     assert finding.where is None
     assert (finding.figures["lived"], finding.figures["died"]) == (SHORT, LONG)
     assert finding.figures["keepalive_lives"] is False
+
+
+async def test_proxy_that_limits_the_lifetime_is_found(
+    start_server: StartServer,
+) -> None:
+    """Connections that are used all the time end at the same age."""
+    running = await start_server()
+    behaviour = end_connections_at_age(running.port, IDLE_SECONDS)
+    async with running_proxy(behaviour) as port:
+        result = await check(port, SHORT, LONG)
+        [finding] = result.findings
+    assert (result.outcome, finding.failure) == (Outcome.FAIL, "idle.lifetime")
+    assert finding.where is None
+
+
+async def test_udp_flow_that_a_nat_forgets_is_found(start_server: StartServer) -> None:
+    """The server's datagrams go nowhere, and the client comes from another port."""
+    running = await start_server()
+    async with running_nat(running.port, 2 * IDLE_SECONDS + 1) as port:
+        address = Address(socket.AF_INET, "127.0.0.1", port)
+        silences = await keep_silent(address, (1, 4))
+    lived, died = silences.flows
+    assert (lived.is_held, lived.is_alive) == (True, True)
+    assert (died.is_held, died.is_alive) == (True, False)
+    assert (died.answers_again, died.is_moved) == (True, True)
+    [finding] = judge_udp(silences).findings
+    assert finding.failure == "idle.udp_forgotten"
+
+
+async def test_udp_flow_survives_on_loopback(start_server: StartServer) -> None:
+    """The server breaks the silence, and the control is busy meanwhile."""
+    running = await start_server()
+    address = Address(socket.AF_INET, "127.0.0.1", running.port)
+    silences = await keep_silent(address, (1, 2))
+    assert all(flow.is_alive for flow in silences.flows)
+    assert len(silences.busy_arrivals) > 1
 
 
 async def test_transparent_proxy_passes(

@@ -319,6 +319,16 @@ def idle_forgotten(seconds: int, *, reset: bool) -> Condition:
     return dataclasses.replace(unknown, settings=settings)
 
 
+def udp_forgotten(seconds: int) -> Condition:
+    """Forget a silent UDP flow; then let nothing in that the client has not begun."""
+    timers = ("udp_timeout", "udp_timeout_stream")
+    settings: tuple[Line, ...] = tuple(
+        ("router", f"net.netfilter.nf_conntrack_{timer}={seconds}") for timer in timers
+    )
+    match = f"-o {DOWN} -p udp -m conntrack --ctstate NEW,INVALID"
+    return dataclasses.replace(_forward(match, "DROP"), settings=settings)
+
+
 # The ends themselves
 
 

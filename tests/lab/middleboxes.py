@@ -202,6 +202,22 @@ def end_idle_connections(seconds: float, how: str) -> Behaviour:
     return behave
 
 
+def end_at_age(seconds: float, how: str) -> Behaviour:
+    """End connections at an age, by ``reset`` or by ``fin``, however busy they are."""
+
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
+        try:
+            async with asyncio.timeout(seconds):
+                await relay(client, server)
+        except TimeoutError:
+            if how == "reset":
+                reset(client)
+                reset(server)
+
+    return behave
+
+
 # Proxies whose server is dead
 
 

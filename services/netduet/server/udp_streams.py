@@ -17,6 +17,7 @@ from netduet.wire.udp_stream import (
     COOKIE_AGE_SECONDS,
     LEASE_SECONDS,
     MAX_GAPS,
+    WAIT_LEASE_SECONDS,
     Challenge,
     EndReason,
     StreamAnswer,
@@ -34,6 +35,10 @@ MAX_STREAMS: Final = 64
 
 MAX_STREAMS_PER_CLIENT: Final = 16
 """Maximum streams per address; behind a NAT all clients share one address."""
+
+
+_WAITING_PERIOD_SECONDS: Final = 1.0
+"""The period of a stream that begins with a wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +146,15 @@ class UdpStreams:
         if stream is None:
             stream = self._start(question, reply_path, now, frame_id)
         stream.reply_path, stream.cookie = reply_path, question.cookie
+        stream.arrived.take(question.sequence)
+        if question.flags & StreamFlag.WAIT:
+            self._wait(stream, question.period, now)
+            return None
         stream.period = question.period / 1000
         stream.until = now + LEASE_SECONDS
-        stream.arrived.take(question.sequence)
+        if stream.due > now + stream.period:
+            stream.due = now + stream.period
+            self._schedule(stream)
         return None
 
     def end(self) -> None:
@@ -177,7 +188,9 @@ class UdpStreams:
             question.flow,
             reply_path,
             question.cookie,
-            question.period / 1000,
+            _WAITING_PERIOD_SECONDS
+            if question.flags & StreamFlag.WAIT
+            else question.period / 1000,
             start=now,
             due=now,
             until=now + LEASE_SECONDS,
@@ -187,6 +200,13 @@ class UdpStreams:
         loop = asyncio.get_running_loop()
         stream.timer = loop.call_soon(self._turn, stream)  # type: ignore[assignment]  # both can be cancelled
         return stream
+
+    def _wait(self, stream: _UdpStream, seconds: int, now: float) -> None:
+        """Send one datagram, then none for so long; then go on for a short lease."""
+        stream.number += stream.reply_path.send(stream.status(now))
+        stream.due = now + seconds
+        stream.until = stream.due + WAIT_LEASE_SECONDS
+        self._schedule(stream)
 
     def _turn(self, stream: _UdpStream) -> None:
         """Send the next datagram if it is due; missed ones are not sent later."""
@@ -200,6 +220,12 @@ class UdpStreams:
             stream.due += stream.period
             if stream.due <= now:
                 stream.due = now + stream.period
+        self._schedule(stream)
+
+    def _schedule(self, stream: _UdpStream) -> None:
+        """Take the next turn when the next datagram is due."""
+        if stream.timer is not None:
+            stream.timer.cancel()
         # The loop's own clock stands still during a turn, so not call_at.
         delay = max(0.0, stream.due - time.monotonic())
         loop = asyncio.get_running_loop()

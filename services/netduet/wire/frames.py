@@ -81,6 +81,7 @@ FEATURES: Final = {
     "inspect": Kind.INSPECT,
     "count": Kind.COUNT,
     "stream": Kind.STREAM,
+    "wait": Kind.STREAM,
 }
 """Features that a server announces, with the kind of question that each one allows."""
 

@@ -31,6 +31,12 @@ MAX_PERIOD_MS: Final = 1000
 LEASE_SECONDS: Final = 60.0
 """Seconds without a client's datagram after which the server ends the stream."""
 
+MAX_WAIT_SECONDS: Final = 600
+"""Longest silence of the server that a client may ask for."""
+
+WAIT_LEASE_SECONDS: Final = 5.0
+"""The same as the lease, from the end of such a silence on."""
+
 COOKIE_AGE_SECONDS: Final = 300.0
 """Seconds after which the cookies' key changes; the previous key is still valid."""
 
@@ -62,8 +68,18 @@ class StreamFlag(IntFlag):
     STOP = 1
     """End the stream."""
 
+    WAIT = 2
+    """Send one datagram at once, and then none for as many seconds as the period says."""
+
 
 PLAIN: Final = StreamFlag(0)
+
+_PERIODS: Final = {
+    PLAIN: range(MIN_PERIOD_MS, MAX_PERIOD_MS + 1),
+    StreamFlag.STOP: range(MIN_PERIOD_MS, MAX_PERIOD_MS + 1),
+    StreamFlag.WAIT: range(1, MAX_WAIT_SECONDS + 1),
+}
+"""The flags that a question may have, and its periods: of WAIT in seconds."""
 
 
 class AnswerType(IntEnum):
@@ -84,7 +100,7 @@ class EndReason(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamQuestion:
-    """A client's datagram. ``period`` is in milliseconds.
+    """A client's datagram. ``period`` is in milliseconds, with WAIT in seconds.
 
     It counts only with a valid cookie.
     """
@@ -197,7 +213,7 @@ def parse_question(payload: bytes, frame_id: int) -> StreamQuestion:
         message = f"STREAM has {QUESTION_SIZE} bytes"
         raise RemoteError(Code.BAD_MESSAGE, message, facts, frame_id)
     flow, sequence, period, flags, cookie = _QUESTION.unpack(payload)
-    if not MIN_PERIOD_MS <= period <= MAX_PERIOD_MS or flags & ~int(StreamFlag.STOP):
+    if flags not in _PERIODS or period not in _PERIODS[StreamFlag(flags)]:
         message = f"STREAM: period {period} or flags {flags:#04x} are out of range"
         raise RemoteError(Code.BAD_MESSAGE, message, {}, frame_id)
     if sequence > MAX_NUMBER:

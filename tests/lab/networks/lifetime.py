@@ -12,6 +12,7 @@ from tests.lab.conditions import (
     flagged_dropped,
     idle_forgotten,
     source_nat,
+    udp_forgotten,
 )
 from tests.lab.expectation import fails, passes
 from tests.lab.networks.declaration import EVERYTHING, IDLE, WAYS, Network
@@ -57,6 +58,32 @@ NETWORKS: Final = (
             ("fin", "idle.closed"),
             ("silence", "idle.silent"),
         )
+    ),
+    *(
+        Network(
+            f"idle-lifetime-{how}",
+            f"a proxy ends connections 5 s after they began by {how}, busy or not",
+            fails("idle.lifetime", "intermediary"),
+            proxy=middleboxes.end_at_age(5, how),
+            flags=IDLE,
+            representative=how == "fin",
+        )
+        for how in ("fin", "reset")
+    ),
+    Network(
+        "idle-udp-forgotten",
+        "a firewall forgets UDP flows after 5 s, and drops what the server sends then",
+        fails("idle.udp_forgotten", "intermediary"),
+        conditions=(udp_forgotten(5),),
+        flags=IDLE,
+        representative=True,
+    ),
+    Network(
+        "idle-udp-forgotten-nat",
+        "a router that hides the client forgets UDP flows after 3 s",
+        fails("idle.udp_forgotten", "intermediary"),
+        conditions=(source_nat(), udp_forgotten(3)),
+        flags=IDLE,
     ),
     # Ends
     Network(

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from netduet.server import udp_streams
 from netduet.server.udp_streams import ReplyPath, UdpStreams
 from netduet.wire import udp_stream
 from netduet.wire.errors import Code, RemoteError
@@ -43,10 +44,12 @@ class Client:
         self.tried = 0
 
     def ask(
-        self, number: int = 0, flags: int = 0, later: float = 0.0
+        self, number: int = 0, flags: int = 0, later: float = 0.0, period: int = 20
     ) -> StreamAnswer | None:
         """Ask; return what is answered at once."""
-        question = StreamQuestion(self.flow, number, 20, self.cookie, StreamFlag(flags))
+        question = StreamQuestion(
+            self.flow, number, period, self.cookie, StreamFlag(flags)
+        )
         way = ReplyPath(self.peer, self._send, lambda: self.dropped)
         return self.server.take(question, way, time.monotonic() + later)
 
@@ -238,3 +241,54 @@ async def test_stream_survives_any_client_number() -> None:
     assert udp_stream.parse_answer(statuses[-1].serialize()) == statuses[-1]
     assert statuses[-1].next == MAX_NUMBER + 1
     server.end()
+
+
+async def test_wait_is_confirmed_and_then_kept() -> None:
+    """One datagram at once, none while it lasts, and the next one after it (P-78)."""
+    server = UdpStreams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask()
+    await client.received_statuses(2)
+    assert client.ask(1, StreamFlag.WAIT, period=1) is None
+    confirmed = len(client.statuses)
+    assert client.statuses[-1].next == 2
+    [*_, last] = await client.received_statuses(confirmed + 1)
+    waited = (last.time - client.statuses[confirmed - 1].time) / 1_000_000
+    assert waited >= 1.0
+    assert last.number == client.statuses[confirmed - 1].number + 1
+    client.ask(2, StreamFlag.STOP)
+
+
+async def test_wait_may_begin_a_stream_and_a_question_ends_it() -> None:
+    """The stream then goes on at the question's period (P-78)."""
+    server = UdpStreams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0, StreamFlag.WAIT, period=600)
+    confirmed = len(client.statuses)
+    assert confirmed >= 1
+    client.ask(1)
+    await client.received_statuses(confirmed + 2)
+    client.ask(2, StreamFlag.STOP)
+    assert len(server) == 0
+
+
+async def test_wait_needs_a_cookie() -> None:
+    """A forged address gets a challenge, and no timer."""
+    server = UdpStreams(BOOT)
+    assert isinstance(Client(server).ask(0, StreamFlag.WAIT, period=8), Challenge)
+    assert len(server) == 0
+
+
+async def test_stream_ends_soon_after_an_unanswered_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the server sends after it may go nowhere (P-78)."""
+    monkeypatch.setattr(udp_streams, "WAIT_LEASE_SECONDS", 0.0)
+    server = UdpStreams(BOOT)
+    client = Client(server)
+    client.learn()
+    client.ask(0, StreamFlag.WAIT, period=1)
+    await wait_until(lambda: len(server) == 0)
+    assert client.received[-1] == StreamEnd(client.flow, EndReason.LEASE_SECONDS)

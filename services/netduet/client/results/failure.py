@@ -34,7 +34,7 @@ class Failure:
     ``causes`` are ordered, the likeliest first. ``severity`` decides which of several
     findings is the root. ``aliases`` are older names, still accepted. ``need`` is the
     requirement that it violates (a ``needs.Need``), "" for what every application
-    needs. ``consequence`` is what an application notices, and which known middlebox
+    needs; ``also_need`` is another one, without which it matters to none. ``consequence`` is what an application notices, and which known middlebox
     does that. ``by_proxy``: a TCP proxy in its default state causes it.
     """
 
@@ -47,5 +47,6 @@ class Failure:
     severity: Severity = Severity.CONNECTIONS
     aliases: tuple[str, ...] = ()
     need: str = ""
+    also_need: str = ""
     consequence: str = ""
     by_proxy: bool = False

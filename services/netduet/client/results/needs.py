@@ -199,7 +199,7 @@ def is_note(
         return False
     if requirements.needs is None:
         return proxied and failure.by_proxy
-    if failure.need not in requirements.needs:
+    if not {failure.need, failure.also_need} - {""} <= requirements.needs:
         # A rate is required wherever one was set: without one, none is too low.
         return failure.need != Need.RATE
     if failure.need != Need.IDLE or requirements.any_idle:

@@ -77,7 +77,8 @@ def done(check: str, *found: str, **fields: object) -> CheckResult:
             ("idle=10m",),
             ("database",),
             False,
-            {name for name in OPTIONAL if not name.startswith("idle.")},
+            {name for name in OPTIONAL if not name.startswith("idle.")}
+            | {"idle.udp_forgotten"},
         ),
         (
             ("udp", "half-close", "reset", "idle=1m"),

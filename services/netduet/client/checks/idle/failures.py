@@ -95,6 +95,66 @@ FAILURES: Final[tuple[Failure, ...]] = (
         consequence=_DEAD_SILENTLY,
     ),
     Failure(
+        "idle.lifetime",
+        "connections end at a fixed age, however busy they are",
+        (
+            "Connections that were used all the time ended at the same time since they "
+            "began, and neither end did that."
+        ),
+        Location.INTERMEDIARY,
+        (
+            (
+                "a proxy or load balancer limits the lifetime of connections: Envoy "
+                "(max_connection_duration), or a session limit of a firewall"
+            ),
+            "a proxy is restarted, or reloads its configuration, periodically",
+        ),
+        (
+            "raise or remove that limit on the device in between, if it is yours",
+            (
+                "have the application open a new connection before that age: a pool's "
+                "maxLifetime, gRPC's MAX_CONNECTION_AGE with a grace period"
+            ),
+        ),
+        severity=Severity.STALL,
+        need=Need.IDLE,
+        consequence=(
+            "requests and streams are cut when their connection reaches that age, even "
+            "while data flows: Envoy max_connection_duration"
+        ),
+    ),
+    Failure(
+        "idle.udp_forgotten",
+        "silent UDP flows are forgotten",
+        (
+            "After a silence of both ends, datagrams that the server sends to the client "
+            "no longer arrive, while those of a busy flow do."
+        ),
+        Location.INTERMEDIARY,
+        (
+            (
+                "a NAT or firewall forgets UDP flows after a short silence, and drops "
+                "datagrams from outside that belong to no flow it knows"
+            ),
+            "a load balancer or IPVS forgets them, and chooses another server",
+        ),
+        (
+            (
+                "have the application send a datagram more often: PersistentKeepalive of "
+                "WireGuard, PING of QUIC, qualify_frequency of SIP servers"
+            ),
+            "raise the UDP timeout on the device in between (conntrack: udp_timeout_stream)",
+            "narrow the timer down with --idle-rungs",
+        ),
+        severity=Severity.DATAGRAMS,
+        need=Need.IDLE,
+        also_need=Need.UDP,
+        consequence=(
+            "calls, VPNs and subscriptions over UDP receive nothing more after a silence: "
+            "NATs and firewalls with UDP timeouts below 2 minutes"
+        ),
+    ),
+    Failure(
         "idle.interrupted",
         "idle connections could not be kept open for the full test",
         (

@@ -11,13 +11,19 @@ from typing import Final
 
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.idle import known_timers
+from netduet.client.checks.idle.judge_udp import judge_udp
+from netduet.client.checks.idle.lifetime import (
+    busy_evidence,
+    find_lifetime,
+    is_explained,
+    lifetime_finding,
+)
 from netduet.client.checks.idle.results import (
     HeldConnection,
     HoldOutcome,
     IdleResult,
 )
 from netduet.client.checks.idle.service_hold import ServiceHolds, judge_service
-from netduet.client.net.dial import Address
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     LONGEST_LIVED,
@@ -55,12 +61,20 @@ def judge(result: IdleResult | ServiceHolds, _: CheckOptions) -> Judgement:
     lived, died = _rungs_by_outcome(without_keepalive)
     keepalive_lived, keepalive_died = _rungs_by_outcome(with_keepalive)
     findings = _judge_failed_connections(result)
-    if died:
-        findings.append(_finding(result.address, without_keepalive, with_keepalive))
+    lifetime = find_lifetime(result)
+    if lifetime is not None:
+        findings.append(lifetime_finding(result, lifetime))
+    if is_explained(lifetime, _failed(result.held)):
+        pass
+    elif died:
+        findings.append(_finding(result, without_keepalive, with_keepalive))
     elif keepalive_died:
-        findings.append(_finding(result.address, with_keepalive, ()))
+        findings.append(_finding(result, with_keepalive, ()))
         remarks.append("only connections held with keep-alive die")
     findings += _judge_server_ends(result)
+    udp = judge_udp(result.udp)
+    findings += udp.findings
+    remarks += udp.remarks
     remarks += _keepalive_remarks(with_keepalive) + _remarks(
         without_keepalive, lived, died
     )
@@ -69,9 +83,11 @@ def judge(result: IdleResult | ServiceHolds, _: CheckOptions) -> Judgement:
         "shortest_died": min(died, default=None),
         "keepalive_longest_lived": max(keepalive_lived, default=None),
         "keepalive_shortest_died": min(keepalive_died, default=None),
+        **(udp.figures or {}),
     }
     parts = [f"idle for {_format_rungs(lived)} stay alive"] if lived else []
     parts += [f"idle for {_format_rungs(died)} die"] if died else []
+    parts += [udp.summary] if parts and udp.summary else []
     if not parts and not findings:
         # It was requested, but proves nothing.
         text = "no connection could be held"
@@ -112,8 +128,12 @@ def _rungs_by_outcome(
     return sorted(lived - died), sorted(died)
 
 
+def _failed(held: Iterable[HeldConnection]) -> list[HeldConnection]:
+    return [each for each in held if each.outcome in _FAILED_OUTCOMES]
+
+
 def _finding(
-    address: Address,
+    result: IdleResult,
     connections: tuple[HeldConnection, ...],
     with_keepalive: tuple[HeldConnection, ...],
 ) -> Finding:
@@ -130,7 +150,7 @@ def _finding(
     worst = next(outcome for outcome in _FAILED_OUTCOMES if outcome in outcomes)
     failure, verb = _FAILED_OUTCOMES[worst]
     same_rung = [held for held in with_keepalive if held.plan.rung == rung]
-    parts = [f"{address}: connections idle for {rung:g} s {verb}"]
+    parts = [f"{result.address}: connections idle for {rung:g} s {verb}"]
     if last:
         parts.append(f"those idle for {last:g} s stay alive")
     saved = _survives_with_keepalive(same_rung)
@@ -147,6 +167,7 @@ def _finding(
     seen = f"{'; '.join(parts)}; {timer}"
     also_failed = [held for held in same_rung if held.outcome in _FAILED_OUTCOMES]
     evidence = tuple(line for held in failed + also_failed for line in _evidence(held))
+    evidence += busy_evidence(result)
     if not any(held.server.found for held in failed):
         seen += "; the server that held them is no longer reachable"
         return Finding(

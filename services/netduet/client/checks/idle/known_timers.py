@@ -45,10 +45,31 @@ KNOWN: Final = (
     Timer(432_000, "Linux's conntrack (NAT, stateful firewalls)"),
 )
 
+KNOWN_UDP: Final = (
+    # Documentation/networking/nf_conntrack-sysctl.rst: udp_timeout, udp_timeout_stream;
+    # Google Cloud NAT, --udp-idle-timeout.
+    Timer(
+        30, "Linux's conntrack (a flow of less than 2 s) and Google Cloud NAT, for UDP"
+    ),
+    # Cisco ASA, timeout udp 0:02:00; Network Load Balancer, UDP flows.
+    Timer(
+        120, "Linux's conntrack, an AWS Network Load Balancer and a Cisco ASA, for UDP"
+    ),
+    # Linux before 4.20; Azure: "UDP port reuse timer", 4 minutes.
+    Timer(180, "Linux's conntrack before version 4.20, for UDP"),
+    Timer(240, "an Azure load balancer or NAT gateway, for UDP"),
+    # IP_VS_UDP in net/netfilter/ipvs/ip_vs_proto_udp.c.
+    Timer(
+        300,
+        "IPVS (virtual addresses of Docker Swarm, kube-proxy in mode ipvs), for UDP",
+    ),
+)
 
-def between(lived: float, died: float) -> tuple[Timer, ...]:
+
+def between(lived: float, died: float, *, udp: bool = False) -> tuple[Timer, ...]:
     """Return the timers above ``lived`` and up to ``died`` seconds."""
-    return tuple(timer for timer in KNOWN if lived < timer.seconds <= died)
+    known = KNOWN_UDP if udp else KNOWN
+    return tuple(timer for timer in known if lived < timer.seconds <= died)
 
 
 def near(seconds: float) -> tuple[Timer, ...]:

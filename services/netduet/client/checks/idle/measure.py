@@ -11,20 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
+from netduet.client.checks.idle.busy import keep_busy
 from netduet.client.checks.idle.results import (
     KEEPALIVE_PROBES,
     HeldConnection,
     HoldPlan,
     IdleResult,
+    UdpSilences,
     keepalive_interval,
 )
 from netduet.client.checks.idle.service_hold import ServiceHolds, hold_all
+from netduet.client.checks.idle.udp_silence import (
+    FEATURE,
+    keep_silent,
+    rungs_between,
+)
 from netduet.client.net.dial import Address, classify
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.server_evidence import server_view
@@ -45,6 +52,12 @@ RUNGS_SECONDS: Final = {
 }
 """Idle times by profile, each just above a well-known timer."""
 
+UDP_RUNGS_SECONDS: Final = (30.0, 65.0, 110.0)
+"""The same for UDP flows: below the 2 minutes that a NAT must keep one (RFC 4787, REQ-5)."""
+
+_NOTICE_SECONDS: Final = 0.5
+"""After an end, the time in which a busy connection's end is noticed, too."""
+
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
 
@@ -61,11 +74,40 @@ async def measure(
     held_rungs = [
         rung for rung in rungs if limit is None or rung + MARGIN_SECONDS <= limit
     ]
-    held = await asyncio.gather(
-        *(hold(context.timeouts, answer.address, plan) for plan in plans(held_rungs))
-    )
     beyond = tuple(rung for rung in rungs if rung not in held_rungs)
-    return IdleResult(answer.address, limit, beyond, tuple(held))
+    over = asyncio.Event()
+    busy = asyncio.ensure_future(
+        keep_busy(answer.address, context.timeouts, held_rungs, over)
+    )
+    silent = asyncio.ensure_future(_keep_udp_silent(answer, held_rungs, context))
+    try:
+        held = await asyncio.gather(
+            *(
+                hold(context.timeouts, answer.address, plan)
+                for plan in plans(held_rungs)
+            )
+        )
+        if not all(each.answered for each in held):
+            await asyncio.sleep(_NOTICE_SECONDS)
+        over.set()
+        return IdleResult(
+            answer.address, limit, beyond, tuple(held), await busy, await silent
+        )
+    finally:
+        busy.cancel()
+        silent.cancel()
+
+
+async def _keep_udp_silent(
+    answer: IdentityAnswer, rungs: Sequence[float], context: CheckContext
+) -> UdpSilences | None:
+    """Keep UDP flows silent, for the times that the profile or the user names."""
+    if FEATURE not in answer.features or not rungs:
+        return None
+    asked = context.options.idle_rungs or context.requirements.idle
+    udp_rungs = rungs if asked else UDP_RUNGS_SECONDS
+    silences = rungs_between(udp_rungs)
+    return await keep_silent(answer.address, silences) if silences else None
 
 
 def plans(rungs: Iterable[float]) -> list[HoldPlan]:

@@ -10,11 +10,14 @@ from netduet.client.net.dial import Address, Cause
 from netduet.client.net.handshake import ConnectionEnd, Handshake
 from netduet.client.net.server_evidence import ServerView
 from netduet.client.results.location import Side
-from netduet.net.time_span import TimeSpan
+from netduet.net.time_span import Timed, TimeSpan
 from netduet.wire.messages import TcpInfo
 
 KEEPALIVE_PROBES: Final = 4
 """Keep-alive probes within a rung."""
+
+WAKE_SECONDS: Final = 2.0
+"""Wait for the datagrams that the server sends after the silence of a UDP flow."""
 
 _MAX_INTERVAL_SECONDS: Final = 60.0
 
@@ -116,10 +119,70 @@ class HeldConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class BusyConnection(Timed):
+    """A connection that was used all the time, from ``start`` to ``end``.
+
+    ``is_alive``: it was still alive when the check ended. Otherwise ``ending`` is how it
+    ended, None for silence, and ``server`` is the server's record of it.
+    """
+
+    start: float
+    end: float
+    is_alive: bool = False
+    ending: ConnectionEnd | None = None
+    server: ServerView = field(default_factory=ServerView)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it ended, and not by the server itself."""
+        how = "" if self.ending is None else self.ending.how
+        entry = self.server.entry
+        by_server = entry is not None and (
+            entry.ended_by == Side.SERVER or entry.ended == "drained"
+        )
+        return not (self.is_alive or by_server or how == "error")
+
+
+@dataclass(frozen=True, slots=True)
+class UdpSilence(Timed):
+    """A UDP flow on which both ends were silent for ``rung`` seconds.
+
+    ``is_held``: the server agreed to wait. ``is_alive``: what it sent after that, until
+    ``end``, arrived. If not, this client asked again: ``answers_again``, then from another
+    address outside (``is_moved``); ``unheard`` is how many datagrams the server had sent
+    meanwhile, None if unknown.
+    """
+
+    rung: int
+    is_held: bool = False
+    is_alive: bool = False
+    answers_again: bool = False
+    is_moved: bool = False
+    unheard: int | None = None
+    start: float = 0.0
+    end: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UdpSilences:
+    """The silent UDP flows to an address, and when datagrams of a busy one arrived."""
+
+    address: Address
+    flows: tuple[UdpSilence, ...] = ()
+    busy_arrivals: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class IdleResult:
-    """The connections at one address; ``beyond`` are rungs above the server's limit."""
+    """The connections at one address; ``beyond`` are rungs above the server's limit.
+
+    ``busy`` are connections that were used meanwhile. ``udp`` are silent UDP flows, None
+    if the server cannot wait on them.
+    """
 
     address: Address
     limit: float | None = None
     beyond: tuple[float, ...] = ()
     held: tuple[HeldConnection, ...] = ()
+    busy: tuple[BusyConnection, ...] = ()
+    udp: UdpSilences | None = None

@@ -162,7 +162,13 @@ def judge_service(measured: ServiceHolds) -> Judgement:
     findings = _findings(answer, held)
     if not held:
         reason = f"no connection could be held: {holds[0].handshake.failure}"
-        return Judgement("", skipped=reason, blocks=True)
+        doubt = Finding(
+            "path.broken",
+            f"{answer.address}: {reason}",
+            ((Side.CLIENT, holds[0].handshake.failure),),
+            missed_deadline=holds[0].handshake.missed_deadline,
+        )
+        return Judgement("", skipped=reason, blocks=True, doubt=doubt)
     parts = []
     if lived:
         parts.append(f"connections idle for up to {lived[-1]:g} s stay alive")
