@@ -193,4 +193,5 @@ def _merge(judgements: Sequence[Judgement]) -> Judgement:
         blocks=any(judgement.blocks for judgement in judgements),
         needs_server=all(judgement.needs_server for judgement in judgements),
         partial=0 < len(skipped) < len(judgements),
+        doubt=next((each.doubt for each in judgements if each.doubt), None),
     )

@@ -14,6 +14,7 @@ from netduet.client.checks.investigation import investigate
 from netduet.client.checks.proxy_evidence import SOURCES, has_seen_proxy
 from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.server_evidence import server_health
+from netduet.client.results.doubts import settle_doubts
 from netduet.client.results.location import Side
 from netduet.client.results.needs import unmet_needs, with_notes
 from netduet.client.results.target import Expect
@@ -117,7 +118,7 @@ class CheckRunner:
         target = self._context.target
         return conclude(
             str(target),
-            self._results,
+            settle_doubts(self._results),
             interrupted=bool(missing),
             expected=target.expect,
             missing=missing,

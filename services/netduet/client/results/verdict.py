@@ -85,7 +85,8 @@ class Judgement:
     a finding with ``missed_deadline``, for a check that passes by silence: it applies
     if this client was not running throughout that window. ``needs_server``: it was
     skipped because only a netduet server can answer its questions. ``partial``: it was
-    skipped for some of the target's addresses.
+    skipped for some of the target's addresses. ``doubt`` is the finding if no check has
+    one (see ``doubts``).
     """
 
     summary: str
@@ -97,6 +98,7 @@ class Judgement:
     absence: Finding | None = None
     needs_server: bool = False
     partial: bool = False
+    doubt: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class CheckResult:
     ``earlier`` is when an interrupted run measured it (RFC 3339), "" for this run.
     ``needs_server``: it was skipped because no netduet server answers there.
     ``notes`` are findings that matter to no application here (see ``needs``).
-    ``partial``: it was skipped for some of the target's addresses.
+    ``partial``: it was skipped for some of the target's addresses. ``doubt`` is as in
+    ``Judgement``.
     """
 
     check: str
@@ -123,6 +126,7 @@ class CheckResult:
     needs_server: bool = False
     notes: tuple[Finding, ...] = ()
     partial: bool = False
+    doubt: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,9 @@ def result(  # noqa: PLR0917
         judgement.blocks,
         needs_server=judgement.needs_server and outcome is Outcome.SKIP,
         partial=judgement.partial,
+        doubt=None
+        if judgement.doubt is None
+        else weigh_starvation(judgement.doubt, stalled, health),
     )
 
 

@@ -17,6 +17,7 @@ from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.dial import Address, Cause
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
+from netduet.client.net.path_rate import CONNECTION_BYTES, spacing
 from netduet.client.net.server_evidence import own_addresses
 from netduet.net import kernel
 from netduet.wire.errors import Code
@@ -37,6 +38,12 @@ MAX_TIMEOUTS: Final = 30
 """Timeouts after which no more connections are made, because they take long."""
 MAX_DIRECT_TRIALS: Final = 16
 """Maximum instances that are tried at their own address."""
+PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that the connections take."""
+SLOW_PATH_SECONDS: Final = 4.0
+"""Time for all connections on a slow path, unless they are too few then."""
+MIN_SLOW_CONNECTIONS: Final = 16
+"""Connections that are made on the slowest path."""
 _DIRECT_TIMEOUT_SECONDS: Final = 1.0
 
 _BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
@@ -49,9 +56,14 @@ async def measure(context: CheckContext) -> BalanceResult:
     answered = context.earlier(ReachResult).accepted[:MAX_ADDRESSES]
     each = CONNECTIONS_BY_PROFILE[context.profile] // max(1, len(answered))
     pace = INTERVAL_SECONDS[context.profile] * max(1, len(answered))
+    rates = context.earlier(IdentityResult).rates
     all_trials = await asyncio.gather(
         *(
-            _try_address(attempt.address, each, pace, context.timeouts)
+            _try_address(
+                attempt.address,
+                *fit_pace(each, pace, rates[attempt.address]),
+                context.timeouts,
+            )
             for attempt in answered
         )
     )
@@ -64,6 +76,16 @@ async def measure(context: CheckContext) -> BalanceResult:
         bounds.expect_instances,
         bounds.max_uneven,
     )
+
+
+def fit_pace(count: int, pace: float, rate: float) -> tuple[int, float]:
+    """Return a number of connections and their interval that do not fill a path.
+
+    ``rate`` is in bit/s. Fewer are made where that would take long.
+    """
+    slower = max(pace, spacing(CONNECTION_BYTES, rate, PATH_SHARE))
+    fewer = int(max(count * pace, SLOW_PATH_SECONDS) / slower)
+    return min(count, max(MIN_SLOW_CONNECTIONS, fewer)), slower
 
 
 async def _try_address(

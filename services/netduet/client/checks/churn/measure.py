@@ -18,6 +18,7 @@ from netduet.client.checks.churn.results import (
 )
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
 from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.path_rate import CONNECTION_BYTES, spacing
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import instance_of
 from netduet.net import kernel
@@ -41,6 +42,15 @@ _SHORT_SHARE: Final = 0.5
 """Share of the connections in a row that a protocol allows; ``hold`` and ``stream`` make
 the others."""
 
+_PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that the connections take."""
+_MIN_COUNT: Final = 20
+"""Connections that are made at any rate."""
+_MIN_HELD: Final = 4
+"""Connections that are held open at once at any rate."""
+_HOLD_SECONDS: Final = 1.0
+"""Time in which a slow path must carry the connections that are opened at once."""
+
 _MAX_TROUBLED_SHARE: Final = 0.5
 """Share of failing connections above which none are held open."""
 
@@ -51,7 +61,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> ChurnResult:
     plan = fit_plan(PLANS[context.profile], context, addresses)
     if answer.is_service:
         return await _try_service(answer, _gentle_plan(plan, answer), context.timeouts)
-    return await _try(answer, plan, context.timeouts)
+    return await _try(answer, fit_rate(plan, answer.rate), context.timeouts)
 
 
 def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> ChurnPlan:
@@ -68,6 +78,25 @@ def fit_plan(plan: ChurnPlan, context: CheckContext, address_count: int) -> Chur
         ),
         hold_count=min(plan.hold_count, per_address // 2),
         max_concurrent=min(plan.max_concurrent, per_address // 2),
+    )
+
+
+def fit_rate(plan: ChurnPlan, rate: float) -> ChurnPlan:
+    """Return a plan that does not fill a path with this rate in bit/s.
+
+    It makes and holds fewer connections where that would take long.
+    """
+    gap = max(plan.gap, spacing(CONNECTION_BYTES, rate, _PATH_SHARE))
+    share = plan.gap / gap
+    if share >= 1:
+        return plan
+    at_once = max(_MIN_HELD, int(_HOLD_SECONDS / gap / _PATH_SHARE))
+    return replace(
+        plan,
+        gap=gap,
+        count=min(plan.count, max(_MIN_COUNT, int(plan.count * share))),
+        extra_count=int(plan.extra_count * share),
+        hold_count=min(plan.hold_count, at_once),
     )
 
 

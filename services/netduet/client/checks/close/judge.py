@@ -17,6 +17,11 @@ from netduet.client.checks.close.results import (
     CloseTrial,
 )
 from netduet.client.checks.close.termination import is_terminated
+from netduet.client.checks.close.unjudged import (
+    doubt_finding,
+    retransmission_reason,
+    unjudged_reason,
+)
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
@@ -54,7 +59,7 @@ class Fault:
 
 def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     """Compare each way of closing with what arrived."""
-    reason = next(filter(None, map(_unjudged_reason, result.trials)), "")
+    reason = next(filter(None, map(unjudged_reason, result.trials)), "")
     faults = [
         (trial, fault)
         for trial in result.trials
@@ -86,9 +91,10 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
         for trial in result.trials
     }
     figures["terminated"] = is_terminated(result.trials)
-    skipped = None
+    skipped = doubt = None
     if reason and not findings:
         skipped = f"not judged, because {reason}: see the size check"
+        doubt = doubt_finding(result, reason)
     return Judgement(
         "" if skipped else _summary(result, faults),
         tuple(findings),
@@ -97,35 +103,12 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
         skipped,
         # It was requested, but proves nothing.
         blocks=bool(reason),
+        doubt=doubt,
     )
 
 
 def _delivered_figure(trial: CloseTrial) -> str | None:
-    return None if trial.open_failure or _retransmission_reason(trial) else "as it was"
-
-
-def _unjudged_reason(trial: CloseTrial) -> str:
-    if trial.open_failure:
-        return (
-            f"data does not even pass while both ends are open ({trial.open_failure})"
-        )
-    return _retransmission_reason(trial)
-
-
-def _retransmission_reason(trial: CloseTrial) -> str:
-    """Return why the bytes before the close are still being retransmitted, or "".
-
-    The sending kernel still tries, so nothing has cut the connection.
-    """
-    view, client_info = trial.server.view, trial.tcp_info
-    if trial.ending is not None or trial.whole or view is None or client_info is None:
-        return ""
-    # Data before the FIN is unacknowledged, not only the FIN.
-    if client_info.bytes_acked < trial.sent and client_info.total_retrans:
-        return "this end's kernel keeps retransmitting the request"
-    if view.retrans and view.unacked:
-        return "the server's kernel keeps retransmitting the response"
-    return ""
+    return None if trial.open_failure or retransmission_reason(trial) else "as it was"
 
 
 def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str:
@@ -145,7 +128,7 @@ def _judge_trial(trial: CloseTrial) -> Fault | None:
     """Return the fault of a close; None if there is none or nothing is known."""
     if trial.handshake.welcome is None:
         return _judge_failed_handshake(trial)
-    if trial.open_failure or _retransmission_reason(trial):
+    if trial.open_failure or retransmission_reason(trial):
         return None
     if trial.ending is not None and trial.ending.how == "error":
         description = f"the server itself ended the connection: {trial.ending.detail}"

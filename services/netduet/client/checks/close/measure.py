@@ -128,9 +128,15 @@ async def _await_answer(
     """Request a pattern and a close; wait for both."""
     limit = connection.welcome.limits.max_frame
     size, seed = min(ANSWER_BYTES, limit), secrets.randbits(63)
+    start = time.monotonic()
     open_failure = await _open_failure(timeouts, connection, size)
     if open_failure:
-        return replace(trial, open_failure=open_failure, ending=connection.ending)
+        return replace(
+            trial,
+            open_failure=open_failure,
+            ending=connection.ending,
+            wait=TimeSpan(start, time.monotonic()),
+        )
     before = connection.wire.bytes_received
     finish = trial.method is CloseMethod.FINISH
     number = connection.send(

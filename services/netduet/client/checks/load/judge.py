@@ -71,7 +71,12 @@ def judge(result: LoadResult, options: CheckOptions) -> Judgement:
     if not rated and not findings:
         why = skipped or "too little data arrived to compute a rate"
         return Judgement(
-            "", (), (), _figures(result), skipped=f"{result.address}: {why}"
+            "",
+            (),
+            (),
+            _figures(result),
+            skipped=f"{result.address}: {why}",
+            doubt=_doubt(result),
         )
     remarks = [*_remarks(result, single), *([skipped] if skipped else [])]
     if result.latency_error:
@@ -81,11 +86,26 @@ def judge(result: LoadResult, options: CheckOptions) -> Judgement:
         )
     summary = _summary(result, single)
     return Judgement(
-        summary, _first_of_each_kind(findings), tuple(remarks), _figures(result)
+        summary,
+        _first_of_each_kind(findings),
+        tuple(remarks),
+        _figures(result),
+        doubt=None if findings else _doubt(result),
     )
 
 
 _ONE_WAY_PHASES: Final = frozenset(direction.value for direction in Direction)
+
+
+def _doubt(result: LoadResult) -> Finding | None:
+    """Return that a connection failed, though earlier ones did not."""
+    failed = result.failed
+    if failed is None:
+        return None
+    seen = f"{result.address}: {result.skipped}"
+    evidence = ((Side.CLIENT, f"after {failed.seconds:.1f} s: {failed.failure}"),)
+    missed = failed.missed_deadline
+    return Finding("path.broken", seen, evidence, missed_deadline=missed)
 
 
 def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:

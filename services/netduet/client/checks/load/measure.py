@@ -24,6 +24,7 @@ from netduet.config.units import MIB
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext
     from netduet.client.checks.identity.results import IdentityAnswer
+    from netduet.client.net.handshake import Handshake
     from netduet.client.net.timeouts import Timeouts
 
 
@@ -88,6 +89,7 @@ class _LoadRun:
         self._probe = probe
         self._phases: list[Phase] = []
         self._skipped = ""
+        self._failed: Handshake | None = None
 
     def result(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
@@ -96,7 +98,11 @@ class _LoadRun:
             for phase in self._phases
         ]
         return LoadResult(
-            self._address, tuple(phases), self._skipped, self._probe.detail
+            self._address,
+            tuple(phases),
+            self._skipped,
+            self._probe.detail,
+            self._failed,
         )
 
     async def run(self) -> None:
@@ -170,6 +176,7 @@ class _LoadRun:
             elif not opened:
                 why = handshake.failure
                 self._skipped = f"a connection for bulk data failed: {why}"
+                self._failed = handshake if handshake.refused is None else None
         return opened
 
     async def _wait_until_drained(self) -> None:

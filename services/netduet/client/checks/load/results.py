@@ -16,6 +16,7 @@ from netduet.net.time_span import Timed, TimeSpan
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
+    from netduet.client.net.handshake import Handshake
     from netduet.client.results.location import Direction
     from netduet.wire.messages import TcpInfo
 
@@ -284,10 +285,12 @@ class Phase(Timed):
 class LoadResult:
     """What was measured at one address; ``skipped`` is why nothing was.
 
-    ``latency_error`` is why the latency probe ended early, "" if it did not.
+    ``latency_error`` is why the latency probe ended early, "" if it did not. ``failed``
+    is the opening of a connection that failed, unless the server refused it.
     """
 
     address: Address
     phases: tuple[Phase, ...] = ()
     skipped: str = ""
     latency_error: str = ""
+    failed: Handshake | None = None

@@ -12,6 +12,12 @@ from typing import Final
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.path_rate import (
+    CONNECTION_BYTES,
+    DATAGRAM_BYTES,
+    ECHO_BYTES,
+    spacing,
+)
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.connect_probe import MAX_CONNECT_SECONDS, ConnectProbe
 from netduet.client.outages.events import (
@@ -32,6 +38,7 @@ from netduet.client.outages.observations import (
 )
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.runtime.stall_monitor import StallMonitor
+from netduet.wire.udp_stream import MAX_PERIOD_MS
 
 FEATURE: Final = "stream"
 
@@ -47,6 +54,10 @@ _CONNECTION_SHARE: Final = 0.25
 _BURST_SECONDS: Final = 60.0
 """Seconds after which a service has forgotten earlier connections."""
 
+_PATH_SHARE: Final = 0.15
+"""Share of a slow path's rate for each of datagrams, connections and echoes."""
+
+_MAX_PERIOD_SECONDS: Final = MAX_PERIOD_MS / 1000
 _ROUND_TRIPS: Final = 6
 _MAX_CONNECT_SECONDS: Final = 3.0
 
@@ -83,6 +94,7 @@ async def watch(
     dialer, timeouts = answer.dialer, context.timeouts
     if answer.is_service:
         plan = _gentle_plan(plan, answer)
+    plan = fit_plan(plan, answer.rate)
     events: list[ProbeEvent] = []
     start = time.monotonic()
 
@@ -135,6 +147,17 @@ async def watch(
         of_kind(events, ConnectFailureRun),
         of_kind(events, ConnectionStall),
         time.time() - time.monotonic(),
+    )
+
+
+def fit_plan(plan: StreamPlan, rate: float) -> StreamPlan:
+    """Return a plan that leaves most of a path with this rate in bit/s free."""
+    datagram = spacing(DATAGRAM_BYTES, rate, _PATH_SHARE)
+    return replace(
+        plan,
+        datagram=min(_MAX_PERIOD_SECONDS, max(plan.datagram, datagram)),
+        connect=max(plan.connect, spacing(CONNECTION_BYTES, rate, _PATH_SHARE)),
+        echo=max(plan.echo, spacing(ECHO_BYTES, rate, _PATH_SHARE)),
     )
 
 

@@ -33,7 +33,13 @@ def judge(result: UdpResult, options: CheckOptions) -> Judgement:
     """Judge reachability, then loss, then sizes, as far as each was measured."""
     if result.socket_error:
         text = f"{result.address}: no datagram could be sent: {result.socket_error}"
-        return Judgement("", skipped=text)
+        doubt = Finding(
+            "udp.rejected",
+            text,
+            ((Side.CLIENT, result.socket_error),),
+            where=Location.CLIENT,
+        )
+        return Judgement("", skipped=text, doubt=doubt)
     if not result.opening.reached:
         finding = _unreached(result)
         return Judgement(f"no response to datagrams at {result.address}", (finding,))

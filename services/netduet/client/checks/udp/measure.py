@@ -15,6 +15,7 @@ from netduet.client.checks.udp.results import (
     UdpResult,
 )
 from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.path_rate import DATAGRAM_BYTES, spacing
 from netduet.client.net.port_probe import own_address
 from netduet.client.net.udp_handshake import UdpOpeningResult, answered_from
 from netduet.client.net.udp_socket import UdpSocket
@@ -32,14 +33,32 @@ PLANS: Final = {
 """Datagrams of a burst, by profile."""
 
 
+PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that a burst takes."""
+SLOW_PATH_SECONDS: Final = 3.0
+"""Duration of a burst on a slow path, unless it has too few datagrams then."""
+MIN_DATAGRAMS: Final = 100
+"""Datagrams that a burst has at any rate."""
+
 _BURST: Final = threading.Lock()
 """Two bursts at once would double the rate, and might fill a link that carries one."""
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> UdpResult:
     """Probe a netduet server by datagrams, in a thread."""
-    plan, timeout = PLANS[context.profile], context.timeouts.answer
+    plan = fit_plan(PLANS[context.profile], answer.rate)
+    timeout = context.timeouts.answer
     return await in_thread(partial(exchange, answer, plan, timeout))
+
+
+def fit_plan(plan: BurstPlan, rate: float) -> BurstPlan:
+    """Return a burst that does not fill a path with this rate in bit/s.
+
+    It has fewer datagrams where it would take long.
+    """
+    gap = max(plan.gap, spacing(DATAGRAM_BYTES, rate, PATH_SHARE))
+    fewer = int(max(plan.count * plan.gap, SLOW_PATH_SECONDS) / gap)
+    return BurstPlan(min(plan.count, max(MIN_DATAGRAMS, fewer)), gap)
 
 
 def exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:

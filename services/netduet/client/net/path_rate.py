@@ -1,0 +1,74 @@
+"""Finds out whether a path is so slow that the checks' own traffic would fill it.
+
+A large echo takes longer than a small one by the time that its bytes need in both
+directions. On a fast path the difference is below the noise, and nothing is limited.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from netduet.client.net.framed_connection import open_connection
+
+if TYPE_CHECKING:
+    from netduet.client.net.dial import Address
+    from netduet.client.net.framed_connection import FramedConnection
+    from netduet.client.net.timeouts import Timeouts
+
+SLOW_BITS_PER_SECOND: Final = 2e6
+"""Rate from which on a path is fast enough for every check."""
+
+SMALL_BYTES: Final = 8
+LARGE_BYTES: Final = 4096
+"""Size of the large echo: it fits the first flight of segments (RFC 6928)."""
+
+MAX_TRIES: Final = 2
+"""A lost segment makes a fast path look slow, but hardly twice."""
+
+CONNECTION_BYTES: Final = 1300
+"""Bytes that a short connection takes in its larger direction, headers included."""
+DATAGRAM_BYTES: Final = 230
+"""Bytes of a small datagram, headers included."""
+ECHO_BYTES: Final = 200
+"""Bytes that a small question on a connection takes in one direction, with the ACK."""
+
+
+def spacing(packet_bytes: int, rate: float, share: float) -> float:
+    """Return the seconds between two of these that take a share of a rate in bit/s."""
+    return 8 * packet_bytes / (rate * share)
+
+
+async def measure_rate(address: Address, timeouts: Timeouts) -> float:
+    """Return the rate of a slow path in bit/s, infinity for any other; never raises."""
+    shortest = math.inf
+    async with open_connection(address, timeouts) as (_, connection):
+        if connection is None:
+            return math.inf
+        for _ in range(MAX_TRIES):
+            small = await _echo_seconds(connection, SMALL_BYTES, timeouts.answer)
+            large = await _echo_seconds(connection, LARGE_BYTES, timeouts.answer)
+            if small is None or large is None:
+                break
+            shortest = min(shortest, large - small)
+            if _rate(shortest) >= SLOW_BITS_PER_SECOND:
+                break
+        await connection.end(timeouts.answer)
+    rate = _rate(shortest)
+    return rate if rate < SLOW_BITS_PER_SECOND else math.inf
+
+
+def _rate(seconds: float) -> float:
+    bits = 2 * 8 * (LARGE_BYTES - SMALL_BYTES)
+    return bits / seconds if seconds > 0 else math.inf
+
+
+async def _echo_seconds(
+    connection: FramedConnection, size: int, timeout: float
+) -> float | None:
+    start = time.monotonic()
+    connection.ask(size)
+    if not await connection.answers(timeout):
+        return None
+    return time.monotonic() - start
