@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import docker
 import docker.errors
+from requests.exceptions import ConnectionError as ConnectionFailed
 from requests.exceptions import RequestException
 
 from netduet.between.errors import BetweenError
@@ -103,6 +104,8 @@ def engine_errors(what: str) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, ConnectionFailed):  # its text is a Python tuple
+        return "the container engine has stopped responding"
     explanation = getattr(error, "explanation", None)
     return " ".join(str(explanation or error).split())
 

@@ -124,7 +124,8 @@ def extended(run: Run, max_seconds: float) -> Run:
 
 def remove_run(engine: docker.DockerClient, run: Run) -> None:
     """Remove all containers of a run, whatever their state; signals wait meanwhile."""
-    with signals_held(), engine_errors("the pair's containers cannot be removed"):
+    what = "the pair's containers cannot be removed, which the next run will do"
+    with signals_held(), engine_errors(what):
         found = engine.containers.list(
             all=True, ignore_removed=True, filters={"label": f"{RUN}={run.id}"}
         )
