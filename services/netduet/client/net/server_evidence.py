@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.net.connect_race import ConnectRace
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.results.instance import instance_named
@@ -148,7 +149,8 @@ async def server_health(
 async def _health_at(
     address: Address, timeouts: Timeouts, since: float
 ) -> ServerHealth | None:
-    async with open_connection(address, timeouts) as (_, connection):
+    opened = open_connection(address, timeouts, ConnectRace().connect)
+    async with opened as (_, connection):
         if connection is None or "inspect" not in connection.welcome.features:
             return None
         welcome = connection.welcome

@@ -48,9 +48,9 @@ def dead(
         f"source ports never pass, {others}: {_share(found)}"
     )
     explains = BREAKING + EXPLAINED_BALANCE if is_tcp else LOSSES
-    if is_tcp and len(instances) > 1:
+    if len(instances) > 1:
         seen += f", or a server behind the address (besides {', '.join(instances)})"
-        explains = BREAKING
+        explains = BREAKING if is_tcp else LOSSES
     failure = "flows.dead" if is_tcp else "flows.udp_dead"
     if found.is_range:
         failure = "flows.port_range" if is_tcp else "flows.udp_port_range"

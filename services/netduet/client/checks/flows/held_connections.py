@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HELD_CONNECTIONS: Final = 12
 """Connections that are held open at each address."""
 
+_CONNECT_SECONDS: Final = 1.5
+"""Seconds for a connection: one that is not made is left out."""
+
 _QUESTION_SECONDS: Final = 0.15
 """Seconds between two questions on a connection."""
 
@@ -85,7 +88,8 @@ async def _look_again(address: Address, timeouts: Timeouts, held: HeldFlow) -> H
 async def _open(
     address: Address, timeouts: Timeouts, port: int
 ) -> FramedConnection | None:
-    result = await connect(address, timeouts.connect, port)
+    timeout = min(timeouts.connect, _CONNECT_SECONDS)
+    result = await connect(address, timeout, port)
     if result.sock is None:
         return None
     try:

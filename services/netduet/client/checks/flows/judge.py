@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.flows import findings
 from netduet.client.checks.flows.instance_statistics import (
+    FailingInstance,
     hole_instance,
     instance_names,
     lossy_instance,
@@ -15,6 +16,7 @@ from netduet.client.checks.flows.instance_statistics import (
     takes_turns,
 )
 from netduet.client.checks.flows.port_statistics import (
+    LossyPorts,
     dead_ports,
     hole_ports,
     lossy_ports,
@@ -30,6 +32,10 @@ from netduet.client.results.verdict import Figures, Finding, Judgement
 
 _MIN_TRIED_SHARE: Final = 0.9
 """Share of the planned ports below which a note says how many were not tried."""
+
+
+_ECHO_SHARE: Final = 0.6
+"""Share of the other direction's loss up to which a loss may follow from it."""
 
 
 def judge(result: FlowsResult, options: CheckOptions) -> Judgement:
@@ -67,13 +73,28 @@ def _judge_transport(
         yield findings.instance_hole(result, flows, instance)
     elif holes is not None:
         yield findings.hole(result, flows, holes)
-    for direction in Direction:
-        lossy = lossy_instance(flows, direction, max_loss)
-        ports = lossy_ports(flows, direction, max_loss)
-        if lossy is not None:
+    instances = {d: lossy_instance(flows, d, max_loss) for d in Direction}
+    ports = {d: lossy_ports(flows, d, max_loss) for d in Direction}
+    for direction, lossy in instances.items():
+        if lossy is not None and _is_main(lossy, instances.values()):
             yield findings.instance_loss(result, flows, lossy, direction)
-        elif ports is not None:
-            yield findings.loss(result, flows, ports)
+    if any(instances.values()):
+        return
+    for each in ports.values():
+        if each is not None and _is_main(each, ports.values()):
+            yield findings.loss(result, flows, each)
+
+
+def _is_main(
+    found: FailingInstance | LossyPorts,
+    both: Iterable[FailingInstance | LossyPorts | None],
+) -> bool:
+    """Whether it is no echo of the other direction's loss.
+
+    A kernel also sends again what was only acknowledged in vain.
+    """
+    rates = [each.rate for each in both if each is not None]
+    return found.rate > _ECHO_SHARE * max(rates)
 
 
 def _summary(result: FlowsResult) -> str:

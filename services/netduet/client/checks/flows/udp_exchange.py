@@ -174,17 +174,18 @@ class UdpExchange:
         full_size: int,
         *,
         exact: bool = True,
+        window: float = _MIN_WINDOW_PORTS,
     ) -> Generator[PortFlow | None]:
         """Exchange batches of datagrams (their sizes) from each port.
 
         Yields the flow of each port as it is done, in order of completion; None for one
-        that this host cannot use. A batch leaves when the one before has been answered;
+        that this host cannot use. ``window`` ports begin at once. A batch leaves when the one before has been answered;
         one without any answer ends the port's exchange.
         """
         left = deque(ports)
         active: dict[int, PortFlow] = {}
         poll = select.poll()
-        window, opened = float(_MIN_WINDOW_PORTS), 0
+        opened = 0
         room = max(_MIN_WINDOW_PORTS, _MAX_WINDOW_BYTES // max(1, full_size))
         try:
             while left or active:

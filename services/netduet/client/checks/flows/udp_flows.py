@@ -41,6 +41,13 @@ MORE_PACKETS: Final = 5
 """Small datagrams of a port in the first stage, besides the first one."""
 
 
+ROUND_WINDOW: Final = 24
+"""Ports of the second stage that are tried at once: most wait for what never comes."""
+
+MAX_FIRST_SECONDS: Final = 6.0
+"""Seconds after which no further ports are tried."""
+
+
 def try_ports(
     address: Address, plan: FlowPlan, round_trip: float, extra: Sequence[int]
 ) -> TransportFlows:
@@ -67,12 +74,16 @@ def _try_all(
     large = [full_size] if full_size > SMALL_BYTES else []
     batches = [[SMALL_BYTES], [*large, *[SMALL_BYTES] * MORE_PACKETS]]
     found: dict[int, SourcePort] = {}
+    start = time.monotonic()
     trials = exchange.exchange(planned, batches, full_size, exact=False)
     for flow in trials:
         if flow is None:
             continue
         found[flow.order] = SourcePort(flow.port, _trial(flow))
-        if has_stopped({order: each.first.passed for order, each in found.items()}):
+        is_late = time.monotonic() - start > MAX_FIRST_SECONDS
+        if is_late or has_stopped(
+            {order: each.first.passed for order, each in found.items()}
+        ):
             break
     trials.close()
     return [found[order] for order in sorted(found)]
@@ -95,7 +106,9 @@ def _try_again(
             break
         chosen = [ports[index].port for index in (*again, *controls)]
         generator.shuffle(chosen)
-        for flow in exchange.exchange(chosen, [[*large, SMALL_BYTES]], full_size):
+        batches = [[*large, SMALL_BYTES]]
+        trials = exchange.exchange(chosen, batches, full_size, window=ROUND_WINDOW)
+        for flow in trials:
             if flow is not None:
                 _add(ports, index_of[flow.port], _trial(flow))
     lossy = chosen_for_packets(ports, suspicious, generator)
