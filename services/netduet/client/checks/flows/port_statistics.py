@@ -27,6 +27,9 @@ from netduet.client.stats.proportions import (
     p_more_often,
 )
 
+_ERROR_PROBABILITY: Final = ERROR_PROBABILITY / 4
+"""Probability of each kind of finding by chance: of all four together, 1 in 10,000."""
+
 _TESTS_OF_LOSS: Final = 8
 """Tests of loss per address: two transports, two directions, all suspicious ports and
 each port."""
@@ -83,7 +86,7 @@ def stopped_after(flows: TransportFlows) -> int | None:
         return None
     # The few before are left out: they were under way when it happened.
     count = last + 1 - dead_before
-    is_by_chance = p_initial_run(count, count + dead_after, count) > ERROR_PROBABILITY
+    is_by_chance = p_initial_run(count, count + dead_after, count) > _ERROR_PROBABILITY
     return None if is_by_chance else count
 
 
@@ -94,7 +97,7 @@ def dead_ports(flows: TransportFlows) -> FailingPorts | None:
     ]
     suspicious = [port for port in flows.ports if not port.first.passed]
     controls = [port for port in flows.ports if port.first.passed]
-    if not dead or _p_of_failures(suspicious, controls, _passes) > ERROR_PROBABILITY:
+    if not dead or _p_of_failures(suspicious, controls, _passes) > _ERROR_PROBABILITY:
         return None
     return _failing(flows.ports, dead, _passes)
 
@@ -114,7 +117,7 @@ def hole_ports(flows: TransportFlows) -> FailingPorts | None:
     ]
     controls = [port for port in tried if port.first.full]
     if not hole or _p_of_failures(suspicious, controls, _full_passes) > (
-        ERROR_PROBABILITY
+        _ERROR_PROBABILITY
     ):
         return None
     return _failing(tried, hole, _full_passes)
@@ -168,7 +171,7 @@ def _failing(
     # All ports are as likely to be first of a run: C(n, d) choices, n - d + 1 runs.
     others = len(tried) - len(ports)
     chance = (others + 1) * p_by_chance(others, others, len(ports))
-    is_range = between == len(ports) >= _MIN_RANGE_PORTS and chance < ERROR_PROBABILITY
+    is_range = between == len(ports) >= _MIN_RANGE_PORTS and chance < _ERROR_PROBABILITY
     return FailingPorts(ports, len(tried), is_range, others_fail)
 
 
@@ -185,7 +188,7 @@ def lossy_ports(
         _p_of_losses(suspicious, controls, direction),
         *(len(measured) * _p_of_one(port, measured, direction) for port in measured),
     ]
-    if min(chances) * _TESTS_OF_LOSS > ERROR_PROBABILITY:
+    if min(chances) * _TESTS_OF_LOSS > _ERROR_PROBABILITY:
         return None
     lossy, others = _split(measured, direction)
     lost, sent = _count(lossy, direction)
