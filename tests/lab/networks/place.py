@@ -67,6 +67,18 @@ NETWORKS: Final = (
         flags=V4,
     ),
     Network(
+        "data-dropped-at-hop-3",
+        "the third router drops what follows the handshake, as one that saw half of it",
+        fails(
+            "identity.unacknowledged",
+            "unknown",
+            place=f"beyond hop 3 ({FAR4})",
+            cause="asymmetric",
+        ),
+        conditions=(dropped_at("far", "-p tcp ! --syn -m length --length 53:"),),
+        flags=V4,
+    ),
+    Network(
         "loop-at-hop-3",
         "the third router sends what is for the server back to the second",
         fails("reach.unreachable", "intermediary", place="in a loop between"),

@@ -29,6 +29,7 @@ from netduet.client.net.error_queue import (
     ttl_of,
 )
 from netduet.client.net.icmp_errors import is_time_exceeded
+from netduet.net import kernel
 from netduet.wire import datagram
 from netduet.wire.frames import HEADER, HEADER_SIZE, MAGIC, Kind
 
@@ -47,6 +48,9 @@ _WAVES: Final = (range(1, 7), range(7, 15), range(15, MAX_HOPS + 1))
 _WAVE_SECONDS: Final = 0.4
 _RESEND_SECONDS: Final = 0.5
 """Seconds after which datagrams that got no answer are sent again."""
+
+_DATA_SECONDS: Final = 0.5
+"""Seconds for the answers about data: the kernel sends it again after 0.2 s."""
 
 _POLL_SECONDS: Final = 0.01
 _MAX_SEND_TRIES: Final = 4
@@ -82,7 +86,7 @@ class Hop:
 class Trace:
     """What answered packets with growing TTL.
 
-    ``transport`` is ``tcp`` or ``udp``, ``size`` the bytes of each packet, 0 for small
+    ``transport`` is ``tcp``, ``udp``, or ``data`` (of TCP, behind a handshake), ``size`` the bytes of each packet, 0 for small
     ones. ``hops`` are those that answered, the nearest first. ``reached`` is the
     smallest TTL with which the target, or something in its name, answered; None if
     nothing did. ``rejected_by`` is the other host that refused by ICMP, "" if none did,
@@ -262,6 +266,51 @@ def trace_syns(address: Address) -> Trace:
         if answers.end is not None or silent_waves > 1:
             break
     return answers.trace("tcp")
+
+
+def trace_data(address: Address, syns: Trace) -> Trace:
+    """Trace the path of data on connections, whose handshake passes. Never raises.
+
+    The kernel reports that the TTL of data ended on the way, but not where: the
+    addresses are those of the trace of the SYNs.
+    """
+    answers = _Answers(address.host.partition("%")[0])
+    with contextlib.ExitStack() as stack:
+        pending = {}
+        for hop in syns.hops:
+            sock = _connected(address)
+            if sock is not None:
+                stack.callback(sock.close)
+                with contextlib.suppress(OSError):
+                    _send_with_ttl(sock, address.family, hop.ttl)
+                    pending[hop] = sock
+        until = time.monotonic() + _DATA_SECONDS
+        while pending and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+            for hop, sock in list(pending.items()):
+                if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    answers.hops[hop.ttl] = hop.address
+                    del pending[hop]
+    return answers.trace("data")
+
+
+def _connected(address: Address) -> socket.socket | None:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    sock.settimeout(_WAVE_SECONDS)
+    try:
+        sock.connect(address.sockaddr)
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
+def _send_with_ttl(sock: socket.socket, family: socket.AddressFamily, ttl: int) -> None:
+    """Send a few bytes that are not to arrive; an ICMP error then ends the connection."""
+    kernel.reset_on_close(sock.fileno())
+    enable_error_queue(sock, family)
+    sock.setsockopt(LEVEL[family], _TTL[family], ttl)
+    sock.send(MAGIC)
 
 
 def _connect_wave(address: Address, ttls: range, answers: _Answers) -> None:

@@ -304,8 +304,8 @@ def test_packets_end_beyond_the_last_hop_that_answers() -> None:
     found = explained(TIMEOUT, syns=Trace("tcp", HOPS))
     assert found.place == f"beyond hop 3 ({FAR}) nothing comes back"
     assert found.evidence[-1][1] == (
-        f"SYNs get by hop 1 ({ROUTER}), hop 3 ({FAR}): beyond hop 3 ({FAR}) nothing "
-        "comes back"
+        f"SYNs with growing TTL are answered by hop 1 ({ROUTER}), hop 3 ({FAR}), and "
+        "by nothing beyond"
     )
     assert found.figures == {"last_hop": 3, "last_hop_address": FAR}
 
@@ -346,6 +346,16 @@ def test_place_is_left_out_when_an_end_is_at_fault() -> None:
         SILENT, client={"UdpInCsumErrors": 9}, datagrams=Trace("udp", HOPS)
     )
     assert found.place == ""
+
+
+def test_data_is_placed_where_it_vanishes_behind_the_handshake() -> None:
+    """SYNs pass all routers; data on the same connection passes one."""
+    lost = Finding("identity.unacknowledged", "0 bytes acknowledged")
+    syns, data = Trace("tcp", HOPS, 4), Trace("data", HOPS[:1])
+    found = explained(lost, syns=syns, data=data)
+    assert found.place == f"beyond hop 1 ({ROUTER}) nothing comes back for data"
+    assert "SYNs reach the target" in found.evidence[0][1]
+    assert explained(lost, syns=syns, data=Trace("data")).place == ""
 
 
 def test_large_packets_are_placed_by_their_own_trace() -> None:

@@ -84,8 +84,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             (
                 "a published port or proxy (docker-proxy, sidecar) accepts connections "
-                "on behalf of a server that is down, or that listens only on 127.0.0.1 "
-                "in its container"
+                "on behalf of a server that is down, or that listens on another port, "
+                "or only on 127.0.0.1 in its container"
             ),
             (
                 "the server closes connections that it does not understand: it is not "
@@ -110,8 +110,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             (
                 "a published port or proxy (docker-proxy, sidecar) accepts connections "
-                "on behalf of a server that is down, or that listens only on 127.0.0.1 "
-                "in its container"
+                "on behalf of a server that is down, or that listens on another port, "
+                "or only on 127.0.0.1 in its container"
             ),
             "the server crashed or was killed while responding",
             "a firewall resets connections that carry data it does not recognize",

@@ -18,7 +18,7 @@ from netduet.client.checks.investigation.results import (
 )
 from netduet.client.checks.reach.results import ACCEPTED_CAUSES, ReachResult
 from netduet.client.net.dial import in_thread
-from netduet.client.net.hops import trace_datagrams, trace_syns
+from netduet.client.net.hops import trace_data, trace_datagrams, trace_syns
 from netduet.client.net.own_host import try_own_host
 from netduet.client.net.port_probe import (
     Response,
@@ -91,7 +91,12 @@ async def _look(context: CheckContext, finding: Finding, plan: Plan | None) -> C
         _if(plan.large, large),
         _if(plan.other, partial(probe, address, _ATTEMPT_SECONDS)),
     )
-    return replace(clues, syns=syns, datagrams=datagrams, large=traced, other=other)
+    data = None
+    if plan.data and syns is not None:
+        data = await in_thread(partial(trace_data, address, syns))
+    return replace(
+        clues, syns=syns, datagrams=datagrams, large=traced, other=other, data=data
+    )
 
 
 async def _if(wanted: bool, call: Callable[[], Result]) -> Result | None:

@@ -31,6 +31,9 @@ def explain_by_hops(finding: Finding, clues: Clues) -> Iterator[Explanation]:
     if clues.large is not None:
         yield from _explain_large(clues.large)
         return
+    if clues.data is not None:
+        yield from _explain_data(clues.data, clues.syns)
+        return
     is_udp = finding.failure.startswith("udp.") or finding.failure.endswith(
         "no_response"
     )
@@ -40,8 +43,7 @@ def explain_by_hops(finding: Finding, clues: Clues) -> Iterator[Explanation]:
         return
     yield from _explain(failing)
     if other is not None and other.reached is not None and failing.reached is None:
-        text = f"{_PROBES[other.transport]} reach the target, {_list(other)}"
-        yield Explanation(((Side.CLIENT, text),))
+        yield _arrival(other)
 
 
 def _explain(trace: Trace) -> Iterator[Explanation]:
@@ -65,14 +67,27 @@ def _explain(trace: Trace) -> Iterator[Explanation]:
         )
         yield Explanation(((Side.CLIENT, text),), place=f"at {trace.rejected_by}")
     elif trace.reached is not None:
-        text = f"{probes} reach the target, {_list(trace)}"
-        yield Explanation(((Side.CLIENT, text),))
+        yield _arrival(trace)
     elif trace.last is not None:
         last = trace.last
-        text = f"{probes} get {_list(trace)}: beyond {last} nothing comes back"
+        text = f"{probes} {_answers(trace)}"
         yield Explanation(
             ((Side.CLIENT, text),),
             place=f"beyond {last} nothing comes back",
+            figures=_last_hop(last),
+        )
+
+
+def _explain_data(data: Trace, syns: Trace | None) -> Iterator[Explanation]:
+    """Yield where data vanishes on connections whose handshake passes."""
+    if syns is not None and syns.reached is not None:
+        yield _arrival(syns)
+    last = data.last
+    if last is not None:
+        text = f"packets with data {_answers(data)}"
+        yield Explanation(
+            ((Side.CLIENT, text),),
+            place=f"beyond {last} nothing comes back for data",
             figures=_last_hop(last),
         )
 
@@ -84,10 +99,7 @@ def _explain_large(trace: Trace) -> Iterator[Explanation]:
         return
     if trace.rejected_by or looping_routers(trace):
         return
-    text = (
-        f"datagrams of {trace.size} bytes get {_list(trace)}; beyond {last} nothing "
-        "comes back"
-    )
+    text = f"datagrams of {trace.size} bytes {_answers(trace)}"
     yield Explanation(
         ((Side.CLIENT, text),),
         place=f"packets of {trace.size} bytes vanish beyond {last}",
@@ -109,9 +121,17 @@ def looping_routers(trace: Trace, min_visits: int = MIN_VISITS) -> tuple[str, ..
     return tuple(address for address, count in visits.items() if count >= min_visits)
 
 
-def _list(trace: Trace) -> str:
-    """Return the hops that answered, as in "by hop 1 (192.0.2.1)"."""
-    shown = trace.hops[-_MAX_SHOWN:]
-    if not shown:
-        return "and no router answers"
-    return "by " + ", ".join(map(str, shown))
+def _arrival(trace: Trace) -> Explanation:
+    """Return that packets reach the target, and which routers answer on the way."""
+    text = f"{_PROBES[trace.transport]} reach the target"
+    if trace.hops:
+        text += f"; with less TTL, {_hops(trace)} answer{'s' * (len(trace.hops) == 1)}"
+    return Explanation(((Side.CLIENT, text),))
+
+
+def _answers(trace: Trace) -> str:
+    return f"with growing TTL are answered by {_hops(trace)}, and by nothing beyond"
+
+
+def _hops(trace: Trace) -> str:
+    return ", ".join(map(str, trace.hops[-_MAX_SHOWN:]))

@@ -22,7 +22,7 @@ class Plan:
     ``transport`` is what fails. ``refusal``: connect again, for the sender of the ICMP
     error, or the TTL of the reset; ``own_host``: try this host's own kernel; ``other``:
     try the other transport; ``hops``: trace the path; ``large``: trace it with large
-    datagrams.
+    datagrams; ``data``: with data on connections.
     """
 
     transport: str = "tcp"
@@ -31,6 +31,7 @@ class Plan:
     other: bool = False
     hops: bool = False
     large: bool = False
+    data: bool = False
 
 
 _SILENT: Final = Plan(own_host=True, other=True, hops=True)
@@ -43,6 +44,7 @@ PLANS: Final[Mapping[str, Plan]] = {
     "reach.other": Plan(refusal=True),
     "reach.port_unreachable": Plan("udp", refusal=True),
     "udp.rejected": Plan("udp", refusal=True),
+    "identity.unacknowledged": Plan(hops=True, data=True),
     "udp.silent": Plan("udp", own_host=True, hops=True),
     "udp.black_hole": Plan("udp", large=True),
     "size.black_hole": Plan(large=True),
@@ -56,7 +58,7 @@ class Clues:
 
     ``client`` and ``server`` are the growth of both kernels' counters, ``server`` None
     if it is not known. ``refusal`` is a further attempt of what is refused, ``other``
-    one by the other transport; ``syns``, ``datagrams`` and ``large`` are traces. ``reset_ttl`` is the TTL with which resets
+    one by the other transport; ``syns``, ``datagrams``, ``large`` and ``data`` are traces. ``reset_ttl`` is the TTL with which resets
     arrive. ``own_address`` is this host's address on that route.
     """
 
@@ -70,6 +72,7 @@ class Clues:
     syns: Trace | None = None
     datagrams: Trace | None = None
     large: Trace | None = None
+    data: Trace | None = None
     reset_ttl: int = 0
 
     @property
