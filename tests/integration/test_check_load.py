@@ -120,17 +120,21 @@ async def test_unreachable_min_rate_is_slow(
     assert {finding.where for finding in result.findings} <= {"path →", "path ←"}
 
 
-async def test_stopped_transfer_is_stalled(start_server: StartServer) -> None:
-    """The relay stops after more data than the size check sends."""
+async def test_same_bytes_on_each_connection_are_a_quota(
+    start_server: StartServer,
+) -> None:
+    """The relay stops each connection after more data than the size check sends."""
     running = await start_server()
     async with relay(running.port, 1_500_000) as port:
         result, load = await check(port)
-    [finding] = [
-        finding for finding in result.findings if finding.failure == "load.stalled"
-    ]
-    assert finding.missed_deadline is not None
-    assert finding.seen.startswith("up: after ")
-    assert [phase.name for phase in load.results[0].phases] == ["idle", "up"]
+    [finding] = result.findings
+    assert finding.failure == "load.quota"
+    assert finding.seen.startswith("up: each connection stopped after the same number")
+    [place] = load.results
+    assert [phase.name for phase in place.phases] == ["idle", "up"]
+    [flow] = place.phases[1].flows
+    assert flow.stall is not None
+    assert flow.repeated
 
 
 async def test_unrequested_echo_ends_probe_with_reason(

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.checks.size import trial
+from netduet.client.checks.size.black_hole import MIN_COUNTED_BYTES
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Finding, Outcome
@@ -203,10 +204,15 @@ async def test_stopped_proxy_is_no_black_hole(
     limit: int,
     where: str,
 ) -> None:
-    """All data was acknowledged or the window was closed: length is not the cause."""
+    """All data was acknowledged or the window was closed: length is not the cause.
+
+    If a proxy stops each time after as many bytes, the finding says so.
+    """
     with behind(serve_command().port, **{way: behave(limit)}) as port:
         finding = only(await size(port))
     assert (finding.failure, finding.where) == ("size.stalled", where)
+    if limit >= MIN_COUNTED_BYTES:
+        assert "each time about" in finding.seen
     assert finding.missed_deadline is not None
 
 

@@ -42,6 +42,7 @@ class Impairments:
     ``changed`` are TCP segments of at least ``changed_from`` bytes of payload.
     ``wrong_checksum`` is the share of packets whose checksum is made wrong; only that of
     the first ``wrong_checksum_syns`` sendings of each SYN.
+    In each ``out_every`` seconds nothing passes for ``out`` seconds.
     """
 
     delay: float = 0.0
@@ -55,6 +56,8 @@ class Impairments:
     wrong_checksum: float = 0.0
     wrong_checksum_syns: int = 0
     protocol: str = ""
+    out: float = 0.0
+    out_every: float = 1.0
 
 
 class Queue:
@@ -75,6 +78,8 @@ class Queue:
         number = {"tcp": _TCP, "udp": _UDP}.get(impairments.protocol, protocol)
         applies = protocol == number
         if applies and chance() < impairments.lost:
+            return
+        if now % impairments.out_every < impairments.out:
             return
         if applies and chance() < impairments.wrong_checksum:
             packet = with_wrong_checksum(packet, protocol, start)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final
+import sys
+from enum import IntFlag
+from pathlib import Path
+from typing import Any, Final
 
 from netduet.net.kernel import read_option
-from netduet.wire.messages import TcpInfo
+from netduet.wire.messages import TcpInfo, TcpSettings
 
 # include/net/tcp_states.h
 _TCP_STATES: Final = (
@@ -28,7 +31,7 @@ _TCP_STATES: Final = (
 
 # struct tcp_info, include/uapi/linux/tcp.h: 8 bytes of small fields, 24 u32,
 # then u64 and u32 fields that the kernel appended over the years.
-_TCP_INFO: Final = struct.Struct("=8B24I4Q6I4Q2I2Q")
+_TCP_INFO: Final = struct.Struct("=8B24I4Q6I4Q2I2Q5I")
 _TCP_INFO_FIELDS: Final = {
     "snd_mss": 10,
     "rcv_mss": 11,
@@ -50,6 +53,35 @@ _TCP_INFO_FIELDS: Final = {
     "sndbuf_limited": 45,
     "bytes_retrans": 49,
 }
+_LATER_FIELDS: Final = {
+    "data_segs_out": (41, 172),
+    "dsack_dups": (50, 212),
+    "snd_wnd": (53, 224),
+    "rcv_wnd": (54, 228),
+}
+"""Fields that older kernels do not report: index, and offset in bytes."""
+
+_OPTIONS_INDEX: Final = 5
+"""Index of tcpi_options among the small fields."""
+
+_SCALES_INDEX: Final = 6
+"""Index of the byte with both window scales."""
+
+_LOW_HALF: Final = 0x0F
+"""Mask of the lower four bits."""
+
+
+class TcpOption(IntFlag):
+    """What both ends agreed on in the handshake (TCPI_OPT_*, linux/tcp.h)."""
+
+    TIMESTAMPS = 1
+    SACK = 2
+    WINDOW_SCALE = 4
+    ECN = 8
+    ECN_SEEN = 16
+    """A packet marked as ECN-capable has arrived."""
+    SYN_DATA = 32
+    """Data in the SYN was acknowledged (TCP Fast Open)."""
 
 
 def tcp_info(descriptor: int) -> TcpInfo | None:
@@ -61,8 +93,44 @@ def tcp_info(descriptor: int) -> TcpInfo | None:
     values = _TCP_INFO.unpack(data.ljust(size, b"\0"))
     number = values[0]
     state = _TCP_STATES[number] if number < len(_TCP_STATES) else str(number)
-    counters = {name: values[index] for name, index in _TCP_INFO_FIELDS.items()}
-    return TcpInfo.model_construct(state=state, **counters)
+    counters: dict[str, Any] = {
+        name: values[index] for name, index in _TCP_INFO_FIELDS.items()
+    }
+    counters |= {
+        name: values[index] if len(data) >= offset + 4 else None
+        for name, (index, offset) in _LATER_FIELDS.items()
+    }
+    send_scale, receive_scale = window_scales(values[_SCALES_INDEX])
+    return TcpInfo.model_construct(
+        state=state,
+        **counters,
+        options=values[_OPTIONS_INDEX],
+        snd_wscale=send_scale,
+        rcv_wscale=receive_scale,
+    )
+
+
+def window_scales(both: int) -> tuple[int, int]:
+    """Return the scale of the peer's windows and of our own: two bit fields."""
+    low, high = both & _LOW_HALF, both >> 4
+    return (low, high) if sys.byteorder == "little" else (high, low)
+
+
+def tcp_settings() -> TcpSettings:
+    """Return what this network namespace offers in handshakes (ip-sysctl.rst)."""
+    return TcpSettings(
+        window_scaling=_setting("tcp_window_scaling"),
+        sack=_setting("tcp_sack"),
+        timestamps=_setting("tcp_timestamps"),
+        ecn=_setting("tcp_ecn"),
+    )
+
+
+def _setting(name: str) -> int | None:
+    try:
+        return int(Path("/proc/sys/net/ipv4", name).read_text())
+    except (OSError, ValueError):
+        return None  # absent in some sandboxes
 
 
 def bytes_acked(descriptor: int) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from netduet import __version__
 from netduet.net import counters, kernel
-from netduet.net.tcp_info import accept_queue, tcp_info
+from netduet.net.tcp_info import accept_queue, tcp_info, tcp_settings
 from netduet.wire import payload_pattern
 from netduet.wire.frames import FEATURES, VERSION, Kind
 from netduet.wire.messages import (
@@ -85,6 +85,7 @@ class Handlers:
         )
         self._features = sorted(FEATURES)
         self._host_read_at = self._counters_read_at = -_HOST_AGE
+        self._tcp_settings = tcp_settings()
         self.listen_drops_before = kernel.listen_drops()
         """``kernel.listen_drops`` before this server listened."""
         self.answers: dict[Kind, Callable[[BaseModel, RequestOrigin], BaseModel]] = {
@@ -125,6 +126,7 @@ class Handlers:
             connection=info,
             listener=ListenerReport(drops=drops, backlog=backlog),
             host=self._host_report(time.monotonic()),
+            tcp_settings=self._tcp_settings,
         )
 
     def _host_report(self, now: float) -> HostReport:

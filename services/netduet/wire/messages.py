@@ -141,7 +141,13 @@ class LedgerAnswer(_Answer):
 
 
 class TcpInfo(_Answer):
-    """The kernel's view of a connection (tcp(7), TCP_INFO). Times in microseconds."""
+    """The kernel's view of a connection (tcp(7), TCP_INFO). Times in microseconds.
+
+    Fields that older kernels or servers do not report are None. ``options`` are the
+    bits of tcpi_options (``net.tcp_info.TcpOption``); ``snd_wscale`` is the scale of
+    the windows that the peer announces, ``rcv_wscale`` of those that it announces
+    itself; ``snd_wnd`` and ``rcv_wnd`` are these windows, in bytes.
+    """
 
     state: Text
     rtt: Count
@@ -163,6 +169,26 @@ class TcpInfo(_Answer):
     busy_time: Count | None = None
     rwnd_limited: Count | None = None
     sndbuf_limited: Count | None = None
+    options: Count | None = None
+    snd_wscale: Count | None = None
+    rcv_wscale: Count | None = None
+    snd_wnd: Count | None = None
+    rcv_wnd: Count | None = None
+    data_segs_out: Count | None = None
+    dsack_dups: Count | None = None
+
+
+class TcpSettings(_Answer):
+    """What a host offers in TCP handshakes; None where unknown.
+
+    The values are those of net.ipv4.tcp_window_scaling, tcp_sack, tcp_timestamps and
+    tcp_ecn (ip-sysctl.rst).
+    """
+
+    window_scaling: Count | None = None
+    sack: Count | None = None
+    timestamps: Count | None = None
+    ecn: Count | None = None
 
 
 class ListenerReport(_Answer):
@@ -182,12 +208,23 @@ class HostReport(_Answer):
 
 
 class ServerReport(_Answer):
-    """The server's evidence about this connection, its listener and itself."""
+    """The server's evidence about this connection, its listener and itself.
+
+    ``tcp_settings`` is omitted when unknown, as by servers of an older version.
+    """
 
     instance: Text
     connection: TcpInfo | None
     listener: ListenerReport
     host: HostReport
+    tcp_settings: TcpSettings | None = None
+
+    @model_serializer(mode="wrap")
+    def _sparing(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = rest(self)
+        if self.tcp_settings is None:
+            del fields["tcp_settings"]
+        return fields
 
 
 class SinkAnswer(_Answer):

@@ -50,6 +50,7 @@ from tests.lab.networks import (
     outages,
     place,
     reach,
+    transport,
     unusual,
     who,
 )
@@ -68,6 +69,7 @@ NETWORKS: Final = (
     *churn.NETWORKS,
     *outages.NETWORKS,
     *load.NETWORKS,
+    *transport.NETWORKS,
     *unusual.NETWORKS,
     *isolation.NETWORKS,
     *who.NETWORKS,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
-from netduet.net.tcp_info import accept_queue, bytes_acked, tcp_info
+from netduet.net import tcp_info as module
+from netduet.net.tcp_info import (
+    TcpOption,
+    accept_queue,
+    bytes_acked,
+    tcp_info,
+    tcp_settings,
+    window_scales,
+)
 
 
 def test_tcp_info_counts_bytes(
@@ -75,3 +84,53 @@ def test_accept_queue_counts_waiting_connections() -> None:
         assert accept_queue(clients[0].fileno()) is None
         for client in clients:
             client.close()
+
+
+def test_options_are_those_of_the_handshake(
+    pair: tuple[socket.socket, socket.socket, socket.socket],
+) -> None:
+    """Each end's scale is the one that the other end received."""
+    _, client, server = pair
+    client.sendall(b"x")
+    server.recv(1)
+    ours, theirs = tcp_info(client.fileno()), tcp_info(server.fileno())
+    assert ours is not None
+    assert theirs is not None
+    assert TcpOption.WINDOW_SCALE in TcpOption(ours.options or 0)
+    assert (ours.rcv_wscale, ours.snd_wscale) == (theirs.snd_wscale, theirs.rcv_wscale)
+    assert ours.data_segs_out == 1
+    assert ours.snd_wnd
+
+
+@pytest.mark.parametrize(
+    ("byte", "order", "expected"),
+    [(0xA7, "little", (7, 10)), (0xA7, "big", (10, 7))],
+)
+def test_window_scales_are_bit_fields(
+    monkeypatch: pytest.MonkeyPatch, byte: int, order: str, expected: tuple[int, int]
+) -> None:
+    """The compiler puts the first field where the byte order says."""
+    monkeypatch.setattr(sys, "byteorder", order)
+    assert window_scales(byte) == expected
+
+
+def test_fields_that_a_kernel_lacks_are_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+    pair: tuple[socket.socket, socket.socket, socket.socket],
+) -> None:
+    """A shorter structure, of an older kernel, has no windows."""
+    read = module.read_option
+    monkeypatch.setattr(
+        module, "read_option", lambda *asked: (read(*asked) or b"")[:192]
+    )
+    info = tcp_info(pair[1].fileno())
+    assert info is not None
+    assert (info.snd_wnd, info.rcv_wnd, info.dsack_dups) == (None, None, None)
+    assert info.data_segs_out == 0
+
+
+def test_settings_are_those_of_the_kernel() -> None:
+    """What this host offers is known, or None where a sandbox hides it."""
+    settings = tcp_settings()
+    assert settings.window_scaling in {None, 0, 1}
+    assert settings.ecn in {None, *range(6)}

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
 from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
+from netduet.client.checks.small_writes import FAILURES as SMALL_WRITE_FAILURES
+from netduet.client.checks.small_writes import (
+    SmallWrites,
+    held_back_finding,
+    measure_small_writes,
+    small_write_notes,
+)
+from netduet.client.checks.tcp_options import FAILURES as OPTION_FAILURES
+from netduet.client.checks.tcp_options import (
+    HandshakeViews,
+    option_findings,
+    option_notes,
+)
 from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.handshake import Handshake
@@ -20,7 +33,8 @@ from netduet.client.results.verdict import (
     Finding,
     Judgement,
 )
-from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo
+from netduet.net.tcp_info import tcp_settings
+from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo, TcpSettings
 from netduet.wire.untrusted import escape
 
 
@@ -43,6 +57,8 @@ class PathResult:
     sent: int = 0
     received: int = 0
     is_service: bool = False
+    client_settings: TcpSettings | None = None
+    small_writes: SmallWrites = field(default_factory=SmallWrites)
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
@@ -50,6 +66,13 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     address, timeouts = answer.address, context.timeouts
     if answer.is_service:
         return await _measure_service(answer, timeouts)
+    path = await _measure_netduet(address, timeouts)
+    if path.local is None or "sink" not in answer.features:
+        return path
+    return replace(path, small_writes=await measure_small_writes(address, timeouts))
+
+
+async def _measure_netduet(address: Address, timeouts: Timeouts) -> PathResult:
     async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
             return PathResult(address, handshake)
@@ -72,6 +95,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
         server.missing,
         sent,
         received,
+        client_settings=tcp_settings(),
     )
 
 
@@ -87,12 +111,36 @@ async def _measure_service(answer: IdentityAnswer, timeouts: Timeouts) -> PathRe
 
 
 def judge(path: PathResult, _: CheckOptions) -> Judgement:
-    """Compare both ends' views; differences are notes, not failures."""
+    """Compare both ends' views; most differences are notes, not failures."""
     if path.local is None:
         return Judgement("", (_broken_finding(path),))
     if path.is_service:
         return Judgement(_describe_local_view(path), figures=_figures(path))
-    return Judgement(_describe_path(path), (), tuple(_remarks(path)), _figures(path))
+    views = _handshake_views(path)
+    findings = [] if views is None else option_findings(path.address, views)
+    remarks = [*_remarks(path), *([] if views is None else option_notes(views))]
+    server_rtt = 0.0 if views is None else views.server.rtt / 1e6
+    held_back = held_back_finding(path.address, path.small_writes, server_rtt)
+    findings += [] if held_back is None else [held_back]
+    remarks += small_write_notes(path.address, path.small_writes, server_rtt)
+    return Judgement(
+        _describe_path(path), tuple(findings), tuple(remarks), _figures(path)
+    )
+
+
+def _handshake_views(path: PathResult) -> HandshakeViews | None:
+    report, client = path.server_report, path.client_tcp_info
+    if client is None or report is None or report.connection is None:
+        return None
+    welcome = path.handshake.welcome
+    own_address = "" if welcome is None else welcome.local.address.partition("%")[0]
+    direct = (
+        _peer_endpoint(path) == path.local
+        and own_address == path.address.host.partition("%")[0]
+    )
+    return HandshakeViews(
+        client, report.connection, path.client_settings, report.tcp_settings, direct
+    )
 
 
 def _broken_finding(path: PathResult) -> Finding:
@@ -259,6 +307,8 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
         ),
     ),
+    *OPTION_FAILURES,
+    *SMALL_WRITE_FAILURES,
 )
 
 

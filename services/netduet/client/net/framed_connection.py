@@ -30,7 +30,7 @@ from netduet.wire.events import (
     Event,
     PlainReceived,
 )
-from netduet.wire.frames import Kind
+from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import (
     Inspection,
     InspectQuestion,
@@ -151,6 +151,20 @@ class FramedConnection(StreamConnection):
             if not more:
                 self._flush()
         return self._question
+
+    async def send_in_two(self, kind: Kind, question: bytes, pause: float) -> int:
+        """Send a question in two writes, its header first; return its number.
+
+        ``pause`` is in seconds. Both leave at once, unless Nagle's algorithm (RFC 896)
+        at this or another end holds the second one back.
+        """
+        self._flush()
+        number = self.send(kind, question, more=True)
+        data = b"".join(out for out in self.wire.data_to_send() if out != SEND_EOF)
+        self.send_raw(data[:HEADER_SIZE])
+        await asyncio.sleep(pause)
+        self.send_raw(data[HEADER_SIZE:])
+        return number
 
     async def answer(self, number: int, timeout: float) -> BaseModel | bytes | None:
         """Return the answer to a question: a message, or data; None if there is none.
@@ -308,6 +322,7 @@ async def open_connection(
     try:
         if connection is not None:
             handshake = await connection.open(timeouts.answer)
+        handshake = replace(handshake, connect_seconds=connect_result.seconds)
         yield handshake, connection if handshake.welcome is not None else None
     finally:
         if connection is not None:

@@ -29,7 +29,7 @@ class Handshake(Timed):
     ``acked`` is how many of the ``sent`` bytes the remote kernel has acknowledged, None
     if unknown; ``resent`` is the number of retransmitted packets; ``accepted`` is False
     if there was no connection; ``self_connected``: both ends are the same socket. Times
-    are monotonic seconds.
+    are monotonic seconds; ``connect_seconds`` is how long TCP's own handshake took.
     """
 
     welcome: Welcome | None = None
@@ -47,6 +47,7 @@ class Handshake(Timed):
     self_connected: bool = False
     start: float = 0.0
     end: float = 0.0
+    connect_seconds: float = 0.0
 
     @property
     def answered(self) -> bool:

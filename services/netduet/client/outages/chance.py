@@ -13,6 +13,12 @@ from netduet.client.stats.proportions import ERROR_PROBABILITY, upper_bound
 PACKETS_PER_CONNECTION: Final = 4
 """Packets that a new connection needs: SYN, SYN-ACK, the request, its answer."""
 
+MAX_BASE_FAILURE_RATE: Final = 0.5
+"""Highest share of new connections that may fail by chance where none worked at all.
+
+Nothing else bounds it then; a path on which half of them fail is broken anyway. 18 that
+fail in a row are no chance."""
+
 JOINT_ERROR_RATE: Final = 0.01
 """Error probability of the loss bound where two kinds must fail together: chance would
 have to favour the time before, and then to disfavour both."""
@@ -51,6 +57,8 @@ def is_failure_run_by_chance(
     started = max(1, connections.started - failure_run.failed)
     failed = min(max(0, connections.failed - failure_run.failed), started)
     rate = upper_bound(failed, started)
+    if failure_run.failed >= connections.started:
+        rate = min(rate, MAX_BASE_FAILURE_RATE)
     if observations.datagrams.passed:
         arrives = 1.0 - _loss_rate_of_datagrams(observations)
         rate = min(rate, 1.0 - arrives**PACKETS_PER_CONNECTION)

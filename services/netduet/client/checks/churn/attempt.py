@@ -121,8 +121,17 @@ async def _connect(
     made = made or (info is not None and info.state == "ESTABLISHED")
     if made:
         duration = end - start
+        rtt = None if info is None or not info.rtt else info.rtt / 1e6
         return Attempt(
-            AttemptOutcome.SERVED, offset, start, end, duration, lost, counted
+            AttemptOutcome.SERVED,
+            offset,
+            start,
+            end,
+            duration,
+            lost,
+            counted,
+            rtt_seconds=rtt,
+            local=_local_endpoint(sock),
         )
     if error is None:
         return Attempt(
@@ -131,6 +140,14 @@ async def _connect(
     cause, detail = classify(error)
     outcome = _outcome_of(error, cause)
     return Attempt(outcome, offset, start, end, None, lost, counted, detail)
+
+
+def _local_endpoint(sock: socket.socket) -> tuple[str, int] | None:
+    try:
+        host, port = sock.getsockname()[:2]
+    except OSError:  # it has ended already
+        return None
+    return host, port
 
 
 def _outcome_of(error: BaseException, cause: Cause) -> AttemptOutcome:
@@ -154,6 +171,7 @@ def _with_handshake(
     attempt: Attempt, handshake: Handshake, connection: ChurnConnection
 ) -> Attempt:
     welcome = handshake.welcome
+    attempt = replace(attempt, answer_seconds=handshake.seconds)
     if isinstance(connection, ServiceConnection) and connection.is_served(handshake):
         return attempt
     if welcome is not None:

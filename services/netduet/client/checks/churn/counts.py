@@ -62,13 +62,17 @@ class ConnectionCounts:
 
     @property
     def countable(self) -> bool:
-        """Whether a retransmitted SYN was lost: answers take less than a second."""
-        connect_times = [
-            attempt.connect_seconds
+        """Whether a retransmitted SYN was lost: answers take less than a second.
+
+        Where each connection loses its first SYN, the answers to later packets show it.
+        """
+        times = [
+            seconds
             for attempt in self.attempts
-            if attempt.connect_seconds is not None
+            for seconds in (attempt.connect_seconds, attempt.answer_seconds)
+            if seconds is not None
         ]
-        return not connect_times or min(connect_times) < SYN_RETRANSMIT_SECONDS
+        return not times or min(times) < SYN_RETRANSMIT_SECONDS
 
 
 def count_attempts(attempts: Iterable[Attempt]) -> ConnectionCounts:

@@ -84,6 +84,34 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
     ),
     Failure(
+        "churn.table_full",
+        "no room for new connections: a table is full",
+        (
+            "After a number of connections no new one passes, and a pause does not help; "
+            "existing ones keep working. So it is a budget that does not refill, and no "
+            "limit by rate: entries of a table expire minutes after their connection."
+        ),
+        Location.INTERMEDIARY,
+        (
+            "a firewall's or host's table of connections is full (nf_conntrack: table full)",
+            "a NAT has used up its ports to this address and port",
+            "a quota of new connections per client is used up",
+        ),
+        (
+            (
+                "compare the count with the limit on each device on the path: sysctl "
+                "net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; dmesg | "
+                "grep 'table full'"
+            ),
+            (
+                "raise nf_conntrack_max, or shorten its timers "
+                "(nf_conntrack_tcp_timeout_time_wait), or give the NAT more addresses"
+            ),
+            "reuse connections (keep-alive, pools)",
+        ),
+        severity=Severity.STALL,
+    ),
+    Failure(
         "churn.count_limited",
         "the number of open connections is limited",
         (
@@ -137,6 +165,89 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "check each device on the path: dmesg | grep conntrack; ip -s link",
             "capture traffic at both ends: tcpdump 'tcp[tcpflags] & tcp-syn != 0'",
         ),
+    ),
+    Failure(
+        "churn.repeated_syn",
+        "each new connection needs more than one SYN",
+        (
+            "The first SYN of nearly every connection is lost and a later one passes, "
+            "so each new connection takes a second or more. Packets of existing "
+            "connections pass: this is neither random loss nor an outage."
+        ),
+        Location.INTERMEDIARY,
+        (
+            (
+                "a virtual switch, tunnel or NAT sets up each new flow, and loses the "
+                "first packet instead of keeping it"
+            ),
+            (
+                "the first SYN arrives with a wrong checksum: offloading on a tunnel or "
+                "card (tx-checksum) is broken"
+            ),
+            "a firewall or flood protection drops the first SYN of each flow on purpose",
+        ),
+        (
+            (
+                "capture at both ends: does the first SYN leave, and arrive? tcpdump -v "
+                "'tcp[tcpflags] & tcp-syn != 0' also shows wrong checksums"
+            ),
+            (
+                "disable checksum offload at the sender and on tunnels: ethtool -K DEV "
+                "tx off; compare nstat -az TcpInCsumErrors at the server"
+            ),
+            "until it is fixed, reuse connections (keep-alive, pools)",
+        ),
+    ),
+    Failure(
+        "churn.ecn_dropped",
+        "SYNs that ask for ECN are dropped",
+        (
+            "This host asks for Explicit Congestion Notification in its SYNs "
+            "(net.ipv4.tcp_ecn), and a device drops these. The kernel then tries "
+            "without ECN (RFC 3168 §6.1.1.1), so each new connection takes a second more."
+        ),
+        Location.INTERMEDIARY,
+        (
+            "a firewall drops SYNs with the flags ECE and CWR, which it takes for an attack",
+            "an old router or load balancer does not know ECN",
+        ),
+        (
+            (
+                "look for rules on these flags: iptables -S | grep -i ecn, or 'TCP flags' "
+                "and 'normalisation' of a firewall"
+            ),
+            "until it is fixed, do not ask for ECN: sysctl net.ipv4.tcp_ecn=2",
+        ),
+    ),
+    Failure(
+        "churn.slow_first_answer",
+        "each new connection waits for its first answer",
+        (
+            "Connections are made at once, and the first answer on each takes many "
+            "times the RTT; later answers on the same connection are fast. Each new "
+            "connection pays for something that happens once."
+        ),
+        Location.UNKNOWN,
+        (
+            (
+                "a proxy or the server looks up each client first (reverse DNS, ident, "
+                "a blocklist), and the lookup times out"
+            ),
+            (
+                "a proxy tries a dead backend first, and waits before it takes the next "
+                "one"
+            ),
+            "the server accepts connections too slowly, or starts a process for each",
+        ),
+        (
+            (
+                "look up this client's address at the server and at proxies: dig -x "
+                "ADDRESS; is the resolver reachable from there?"
+            ),
+            "connect directly to the server's address, bypassing any proxy or load balancer",
+            "look at the accept queue: ss -ltn (Recv-Q)",
+        ),
+        severity=Severity.PERFORMANCE,
     ),
     Failure(
         "churn.refused",

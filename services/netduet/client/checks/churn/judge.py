@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.base import CheckOptions
-from netduet.client.checks.churn import findings
+from netduet.client.checks.churn import budget, constant_price, findings
 from netduet.client.checks.churn.counts import (
     ConnectionCounts,
     count_attempts,
@@ -55,16 +55,22 @@ def _findings(
     )
     if started < _MIN_STARTED_SHARE * result.run.planned:
         return (findings.unstarted(result, counted, started),)
-    hold = findings.count_limited(result)
+    price = constant_price.repeated_syns(result, counted)
+    if price is not None:
+        return (price,)
+    full = budget.table_full(result)
+    hold = findings.count_limited(result) if full is None else None
     # The failures at the limit are reported by its own finding.
     judged = counted if hold is None else count_attempts(result.run.attempts)
     found = _frequent_failures(result, judged, max_loss)
     if found:
-        explanation = findings.accept_queue(result, judged)
+        explanation = findings.accept_queue(result, judged) or full
         if explanation is None:
             explanation = findings.rate_limited(result)
         if explanation is not None:
             return (explanation,)
+    slow = constant_price.slow_first_answer(result)
+    found += [] if slow is None else [slow]
     return tuple(found if hold is None else [hold, *found])
 
 

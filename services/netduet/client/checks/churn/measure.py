@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks.addresses import MAX_ADDRESSES
 from netduet.client.checks.base import CheckContext
+from netduet.client.checks.churn.budget import newest_fail
+from netduet.client.checks.churn.constant_price import needed_syns
+from netduet.client.checks.churn.counts import count_attempts
 from netduet.client.checks.churn.pacer import Pacer
+from netduet.client.checks.churn.repeated_flow import repeat_flow, try_budget
 from netduet.client.checks.churn.results import (
+    BudgetTrial,
     ChurnPlan,
     ChurnResult,
+    HoldResult,
     PacedRun,
     Ports,
+    RepeatedFlow,
     Witness,
 )
 from netduet.client.checks.identity.results import IdentityAnswer, IdentityResult
+from netduet.client.checks.tcp_options import ECN_REQUESTED
+from netduet.client.net.dial import Address
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.net.path_rate import CONNECTION_BYTES, spacing
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.instance import instance_of
 from netduet.net import kernel
+from netduet.net.tcp_info import tcp_settings
 from netduet.wire.messages import ServerReport
 
 PLANS: Final = {
@@ -50,6 +61,9 @@ _MIN_HELD: Final = 4
 """Connections that are held open at once at any rate."""
 _HOLD_SECONDS: Final = 1.0
 """Time in which a slow path must carry the connections that are opened at once."""
+
+_REPEATED_FLOWS: Final = 5
+"""Ports that are connected from twice."""
 
 _MAX_TROUBLED_SHARE: Final = 0.5
 """Share of failing connections above which none are held open."""
@@ -142,11 +156,36 @@ async def _try(
         try:
             run = await pacer.run()
             held = None if _is_failing(run) else await pacer.hold()
+            repeated = await _repeat_flows(address, run)
+            budget = await _try_budget(address, run, held)
             ports = _local_ports()
             witness = await witness_watch.end()
         finally:
             witness_watch.stop()
-    return ChurnResult(address, run, held, witness, ports)
+    asks_for_ecn = tcp_settings().ecn in ECN_REQUESTED
+    return ChurnResult(
+        address, run, held, witness, ports, repeated, asks_for_ecn, budget
+    )
+
+
+async def _try_budget(
+    address: Address, run: PacedRun, held: HoldResult | None
+) -> BudgetTrial | None:
+    """Try whether new connections pass after a pause, if the newest ones failed."""
+    if not newest_fail(run.attempts if held is None else held.run.attempts):
+        return None
+    return await try_budget(address, run.attempts)
+
+
+async def _repeat_flows(address: Address, run: PacedRun) -> tuple[RepeatedFlow, ...]:
+    """Connect twice from the same ports if each connection needs a second SYN."""
+    counted = count_attempts(run.attempts)
+    if needed_syns(run.attempts) is None or not counted.countable:
+        return ()
+    flows = await asyncio.gather(
+        *(repeat_flow(address) for _ in range(_REPEATED_FLOWS))
+    )
+    return tuple(flow for flow in flows if flow is not None)
 
 
 class _WitnessWatch:
@@ -165,6 +204,7 @@ class _WitnessWatch:
         self._missing = missing or "no connection for queries could be opened"
         self._first_report: ServerReport | None = None
         self._max_backlog = 0
+        self._answer_seconds: list[float] = []
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -190,7 +230,11 @@ class _WitnessWatch:
         await connection.end(self._timeout)
         welcome = connection.welcome
         witness = Witness(
-            welcome.boot_id, instance_of(welcome), None, self._max_backlog
+            welcome.boot_id,
+            instance_of(welcome),
+            None,
+            self._max_backlog,
+            answer_seconds=tuple(self._answer_seconds[1:]),
         )
         if last is None:
             return replace(witness, missing="the connection for queries was lost")
@@ -209,8 +253,10 @@ class _WitnessWatch:
     async def _request_report(self) -> ServerReport | None:
         if self._connection is None:
             return None
+        start = time.monotonic()
         report = await self._connection.report(self._timeout)
         if report is not None:
+            self._answer_seconds.append(time.monotonic() - start)
             self._max_backlog = max(self._max_backlog, report.listener.backlog or 0)
         return report
 

@@ -49,6 +49,9 @@ class Attempt(Timed):
     ``server_retransmits`` is how often the server retransmitted its SYN-ACK (its TCP_INFO,
     requested only after a lost SYN); None if unknown, or if the server's connection may be
     another one than ours (``direct`` is False: it sees another peer than our socket).
+    ``rtt_seconds`` is the kernel's RTT, ``answer_seconds`` how long the first answer
+    took once the connection was made; None if unknown. ``local`` are our address and
+    port, None if it was not made.
     """
 
     outcome: AttemptOutcome
@@ -62,6 +65,9 @@ class Attempt(Timed):
     boot_id: str = ""
     direct: bool = False
     server_retransmits: int | None = None
+    rtt_seconds: float | None = None
+    answer_seconds: float | None = None
+    local: tuple[str, int] | None = None
 
     @property
     def passed(self) -> bool:
@@ -141,7 +147,7 @@ class Witness:
 
     ``drops`` is what its listening socket dropped meanwhile, None if unknown;
     ``max_backlog`` is the longest accept queue seen; ``survived``: it still answered at
-    the end.
+    the end. ``answer_seconds`` are the times of its answers, the first one left out.
     """
 
     boot_id: str = ""
@@ -150,6 +156,33 @@ class Witness:
     max_backlog: int = 0
     survived: bool = False
     missing: str = ""
+    answer_seconds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedFlow:
+    """Two connections from the same port, one after the other.
+
+    ``first_lost`` and ``second_lost`` are how many SYNs each lost.
+    """
+
+    first_lost: int
+    second_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetTrial:
+    """Connections after a pause of ``pause`` seconds without any.
+
+    ``fresh_passed`` of ``fresh`` from new ports were made, and ``known_passed`` of
+    ``known`` from ports whose connections had been made before.
+    """
+
+    pause: float
+    fresh: int
+    fresh_passed: int
+    known: int
+    known_passed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +201,20 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ChurnResult:
-    """What was measured at one address."""
+    """What was measured at one address.
+
+    ``repeated`` are tried if each connection needs a second SYN. ``asks_for_ecn``: this
+    host's SYNs ask for ECN. ``budget`` is tried if most new connections fail.
+    """
 
     address: Address
     run: PacedRun
     hold: HoldResult | None = None
     witness: Witness = field(default_factory=Witness)
     ports: Ports | None = None
+    repeated: tuple[RepeatedFlow, ...] = ()
+    asks_for_ecn: bool = False
+    budget: BudgetTrial | None = None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -12,8 +12,10 @@ from typing import Final
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.load.findings import (
     MIN_NETWORK_SHARE,
+    find_crawling,
     find_failures,
     judge_rate,
+    small_windows,
 )
 from netduet.client.checks.load.format import format_milliseconds, format_rate
 from netduet.client.checks.load.results import (
@@ -56,6 +58,7 @@ def judge(result: LoadResult, options: CheckOptions) -> Judgement:
             findings += find_failures(flow)
     for phase in single.values():
         flow = phase.flows[0]
+        findings += find_crawling(flow, result.bursts, result.scaling_removed)
         found = (
             judge_rate(flow, min_rate, limiting_part(phase, flow)) if min_rate else None
         )
@@ -119,7 +122,12 @@ def _first_of_each_kind(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def limiting_part(phase: Phase, flow: TransferFlow) -> Side | str:
-    """Return what limited a transfer: an end, "network", or "" if unknown."""
+    """Return what limited a transfer: an end, "network", or "" if unknown.
+
+    A window that arrives tiny at the sender is no limit of the receiver.
+    """
+    if small_windows(flow):
+        return "network"
     if phase.cpu_share >= BUSY_CPU_SHARE:
         return Side.CLIENT
     shares = flow.wait_shares

@@ -13,13 +13,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityAnswer
+from netduet.client.checks.load.burst_probe import count_bursts
 from netduet.client.checks.load.latency_probe import LatencyProbe
-from netduet.client.checks.load.results import LoadResult, Phase, TransferFlow
+from netduet.client.checks.load.losses import lossy_part
+from netduet.client.checks.load.quota import byte_limit
+from netduet.client.checks.load.results import (
+    BurstCount,
+    LoadResult,
+    Phase,
+    TransferFlow,
+)
 from netduet.client.checks.load.transfer import Transfer, TransferExtent
+from netduet.client.checks.tcp_options import HandshakeViews, scaling_removed
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection
 from netduet.client.results.location import Direction
 from netduet.config.units import MIB
+from netduet.net.tcp_info import tcp_settings
 
 if TYPE_CHECKING:
     from netduet.client.checks.base import CheckContext
@@ -58,6 +68,10 @@ _MAX_DRAIN_SECONDS: Final = 1.0
 """Seconds to wait, at most, until queues have drained before the next transfer."""
 
 _POLL_SECONDS: Final = 0.02
+_REPEAT_BYTES_FACTOR: Final = 1.25
+"""Factor by which a repeated transfer may exceed the bytes at which others stopped."""
+
+_MAX_REPEAT_SECONDS: Final = 10.0
 _DRAINED_SLACK_SECONDS: Final = 0.005
 """Seconds by which an echo may exceed twice its idle delay on a drained path."""
 
@@ -90,6 +104,8 @@ class _LoadRun:
         self._phases: list[Phase] = []
         self._skipped = ""
         self._failed: Handshake | None = None
+        self._bursts: tuple[BurstCount, ...] = ()
+        self._scaling_removed: Direction | None = None
 
     def result(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
@@ -103,6 +119,8 @@ class _LoadRun:
             self._skipped,
             self._probe.detail,
             self._failed,
+            self._bursts,
+            self._scaling_removed,
         )
 
     async def run(self) -> None:
@@ -115,7 +133,24 @@ class _LoadRun:
             steps.append(((Direction.UP, Direction.DOWN), plan.both_ways))
         for directions, extent in steps:
             if not await self._run_phase(directions, extent):
-                return
+                break
+        await self._try_bursts()
+
+    async def _try_bursts(self) -> None:
+        """Find out what drops packets, in the directions that lost many."""
+        flows = {
+            phase.flows[0].direction: phase.flows[0]
+            for phase in self._phases
+            if len(phase.flows) == 1
+        }
+        counts = await asyncio.gather(
+            *(
+                count_bursts(self._address, self._timeouts, direction, flow.rate)
+                for direction, flow in flows.items()
+                if lossy_part(flow) is not None
+            )
+        )
+        self._bursts = tuple(burst for each in counts for burst in each)
 
     async def _measure_idle(self) -> None:
         start, cpu_before = time.monotonic(), time.process_time()
@@ -147,17 +182,48 @@ class _LoadRun:
                 connections = await self._open_connections(stack, len(directions))
                 if not connections:
                     return False
+                if not self._phases[1:]:
+                    await self._compare_handshakes(connections[0])
                 transfers.append(Transfer(direction, connections, extent))
             start, cpu_before = time.monotonic(), time.process_time()
             flows = await asyncio.gather(
                 *(transfer.run(self._address, self._timeouts) for transfer in transfers)
             )
             name = "both" if len(flows) > 1 else directions[0].value
+            if len(flows) == 1:
+                flows = [await self._repeat_stopped(flows[0])]
             self._add_phase(name, start, cpu_before, *flows)
         return all(
             not (flow.stall or flow.connection_error or flow.server_refusal)
             for flow in flows
         )
+
+    async def _compare_handshakes(self, connection: FramedConnection) -> None:
+        """Find out whether window scaling was removed on the way."""
+        report = await connection.report(self._timeouts.answer)
+        client = connection.info()
+        if report is None or report.connection is None or client is None:
+            return
+        views = HandshakeViews(
+            client, report.connection, tcp_settings(), report.tcp_settings
+        )
+        self._scaling_removed = scaling_removed(views)
+
+    async def _repeat_stopped(self, flow: TransferFlow) -> TransferFlow:
+        """Try one more connection if all stopped after the same number of bytes."""
+        limit = byte_limit(flow.carried)
+        if limit is None or not (flow.stall or flow.connection_error):
+            return flow
+        seconds = min(_MAX_REPEAT_SECONDS, 3 * flow.seconds)
+        extent = TransferExtent(seconds, int(_REPEAT_BYTES_FACTOR * limit))
+        async with open_connection(self._address, self._timeouts) as (_, connection):
+            if connection is None:
+                return flow
+            transfer = Transfer(flow.direction, [connection], extent)
+            repeated = await transfer.run(self._address, self._timeouts)
+        if not (repeated.stall or repeated.connection_error):
+            return flow
+        return replace(flow, repeated=repeated.carried[0])
 
     async def _open_connections(
         self, stack: contextlib.AsyncExitStack, direction_count: int

@@ -34,7 +34,9 @@ class SenderTcpInfo:
     Times are in seconds. ``busy`` is how long data was in flight or waiting; meanwhile,
     ``limited_by_receiver`` is how long the receiver's window was the limit, and
     ``limited_by_buffer`` how long the sender's buffer was (include/uapi/linux/tcp.h,
-    tcpi_busy_time and the next two).
+    tcpi_busy_time and the next two). ``segments`` were sent, the ``retransmits``
+    included, of which the receiver reported ``duplicates`` as needless (RFC 2883).
+    ``window`` is the receiver's, in bytes, as the sender knows it; None if unknown.
     """
 
     at: float
@@ -45,6 +47,9 @@ class SenderTcpInfo:
     busy: float
     limited_by_receiver: float
     limited_by_buffer: float
+    segments: int = 0
+    duplicates: int = 0
+    window: int | None = None
 
     @classmethod
     def from_tcp_info(cls, at: float, connection: int, info: TcpInfo) -> Self | None:
@@ -59,8 +64,24 @@ class SenderTcpInfo:
         times = [value / 1e6 for value in values if value is not None]
         if len(times) < len(values):
             return None
-        rtt, min_rtt, *limits = times
-        return cls(at, connection, rtt, min_rtt, info.total_retrans, *limits)
+        rtt, min_rtt, busy, by_receiver, by_buffer = times
+        segments = info.data_segs_out
+        if segments is None:
+            sent = info.bytes_acked + info.bytes_retrans
+            segments = sent // max(1, info.snd_mss) + info.unacked
+        return cls(
+            at,
+            connection,
+            rtt,
+            min_rtt,
+            info.total_retrans,
+            busy,
+            by_receiver,
+            by_buffer,
+            segments,
+            info.dsack_dups or 0,
+            info.snd_wnd,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +107,9 @@ class TransferFlow(Timed):
     ``arrivals`` are (time, bytes arrived by then) after the warm-up; ``total`` includes
     the warm-up. ``exhausted``: it ended because its bytes were used up.
     ``connection_error`` is why a connection ended unexpectedly; ``server_refusal`` is
-    the server's reason if it ended the transfer.
+    the server's reason if it ended the transfer. ``carried`` are the bytes that each
+    connection delivered, and ``repeated`` those that one more connection delivered
+    until it stopped, too (None: it did not stop, or was not tried).
     """
 
     direction: Direction
@@ -101,6 +124,8 @@ class TransferFlow(Timed):
     connection_error: str = ""
     server_refusal: str = ""
     stall: TransferStall | None = None
+    carried: tuple[int, ...] = ()
+    repeated: int | None = None
 
     @property
     def rate(self) -> float | None:
@@ -183,9 +208,15 @@ class TransferFlow(Timed):
     @property
     def wait_shares(self) -> tuple[float, float, float] | None:
         """Shares of the time in which (network, receiver, sender) delayed the data."""
+        return self.wait_shares_since(self.start)
+
+    def wait_shares_since(self, instant: float) -> tuple[float, float, float] | None:
+        """Return the same of the time since then."""
         first: dict[int, SenderTcpInfo] = {}
         last: dict[int, SenderTcpInfo] = {}
         for sender in self.sender_infos:
+            if sender.at < instant:
+                continue
             first.setdefault(sender.connection, sender)
             last[sender.connection] = sender
         span = sum(last[key].at - sender.at for key, sender in first.items())
@@ -282,11 +313,28 @@ class Phase(Timed):
 
 
 @dataclass(frozen=True, slots=True)
+class BurstCount:
+    """Packets that were sent ``size`` at a time after a pause, and lost ones of them."""
+
+    direction: Direction
+    size: int
+    sent: int
+    lost: int
+
+    @property
+    def share(self) -> float:
+        """The share that was lost."""
+        return self.lost / self.sent if self.sent else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class LoadResult:
     """What was measured at one address; ``skipped`` is why nothing was.
 
     ``latency_error`` is why the latency probe ended early, "" if it did not. ``failed``
     is the opening of a connection that failed, unless the server refused it.
+    ``bursts`` were tried in the directions whose transfers lost many packets.
+    ``scaling_removed`` is the direction in which window scaling was removed.
     """
 
     address: Address
@@ -294,3 +342,5 @@ class LoadResult:
     skipped: str = ""
     latency_error: str = ""
     failed: Handshake | None = None
+    bursts: tuple[BurstCount, ...] = ()
+    scaling_removed: Direction | None = None

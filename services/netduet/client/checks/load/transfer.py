@@ -9,20 +9,18 @@ must exceed the bandwidth-delay product; RFC 9097 on duration).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.load.results import (
-    SenderTcpInfo,
-    TransferFlow,
-    TransferStall,
-)
-from netduet.client.net.server_evidence import ServerView, server_view
+from netduet.client.checks.load.losses import MIN_LOST_SHARE, count_segments
+from netduet.client.checks.load.results import SenderTcpInfo, TransferFlow
+from netduet.client.checks.load.stall_evidence import stall_evidence
+from netduet.client.net.framed_connection import open_connection
 from netduet.client.results.location import Direction
 from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.net.framed_connection import FramedConnection
     from netduet.client.net.timeouts import Timeouts
+    from netduet.wire.messages import TcpInfo
 
 MIN_FRAME_BYTES: Final = 16 * 1024
 MAX_FRAME_BYTES: Final = 256 * 1024
@@ -64,6 +63,9 @@ _WARM_UP_SHARE: Final = 0.3
 _POLL_SECONDS: Final = 0.02
 _WARM_UP_ROUND_TRIPS: Final = 8
 _MAX_WARM_UP_SECONDS: Final = 1.0
+_LOSSY_SECONDS: Final = 1.5
+"""Seconds by which a transfer that loses many packets is longer."""
+
 _MIN_POLLED_SHARE: Final = 0.5
 """Share of the polls that must have been made by the end."""
 
@@ -71,9 +73,9 @@ _MAX_STARVED_FACTOR: Final = 3.0
 """Factor by which a starved end may take longer."""
 
 _REPORT_INTERVAL_SECONDS: Final = 0.05
+_INSPECT_INTERVAL_SECONDS: Final = 0.1
 _LAST_REPORT_SECONDS: Final = 0.8
 _PATTERN_COUNT: Final = 4
-_EVIDENCE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Transfer:
         self._received_before = sum(
             connection.wire.bytes_received for connection in connections
         )
+        self._carried = [0] * len(connections)
         self._last_progress = (-1, 0.0)
         self._idle_polls = 0
         self._polls = 0
@@ -128,6 +131,7 @@ class Transfer:
     async def run(self, address: Address, timeouts: Timeouts) -> TransferFlow:
         """Transfer until the time is up or it stalls; return the result."""
         self._start = time.monotonic()
+        inspector = asyncio.create_task(self._inspect(address, timeouts))
         pumps = [
             asyncio.create_task(self._pump(number, connection))
             for number, connection in enumerate(self._connections)
@@ -139,12 +143,15 @@ class Transfer:
             if window is None and not self._up:
                 await self._await_last_reports(pumps, (self._start + end) / 2)
         finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            for task in (inspector, *pumps):
+                task.cancel()
+            await asyncio.gather(inspector, *pumps, return_exceptions=True)
         stall = None
         if window is not None:
-            stall = await self._collect_evidence(window, address, timeouts)
+            first = self._connections[0]
+            stall = await stall_evidence(
+                self._direction, first, window, address, timeouts
+            )
         for connection in self._connections:
             connection.reset()  # data in our buffers must not disturb the next transfer
         warm = self._start + _WARM_UP_SHARE * (end - self._start)
@@ -161,6 +168,7 @@ class Transfer:
             self._connection_error,
             self._server_refusal,
             stall,
+            tuple(self._carried),
         )
 
     # Transfer
@@ -202,13 +210,47 @@ class Transfer:
                 return
             await asyncio.wait(pumps, timeout=_POLL_SECONDS)
 
+    async def _inspect(self, address: Address, timeouts: Timeouts) -> None:
+        """Ask the server for its TCP_INFO of each connection, over a further one.
+
+        On a slow path, reports on the connections themselves wait behind the data for
+        seconds. A load balancer may lead the further one to another instance.
+        """
+        first = self._connections[0].welcome
+        if self._up or "inspect" not in first.features:
+            return
+        async with open_connection(address, timeouts) as (_, inspector):
+            if inspector is None or inspector.welcome.boot_id != first.boot_id:
+                return
+            while inspector.ending is None:
+                for number, connection in enumerate(self._connections):
+                    asked_at = time.monotonic()
+                    inspection = await inspector.inspect(
+                        connection.welcome.conn_id, timeouts.answer
+                    )
+                    if inspection is not None and inspection.connection is not None:
+                        self._record_info(asked_at, number, inspection.connection)
+                await asyncio.sleep(_INSPECT_INTERVAL_SECONDS)
+
+    def _record_info(self, asked_at: float, number: int, info: TcpInfo) -> None:
+        """Keep the sender's TCP_INFO, in the order in which it was asked for."""
+        sender = SenderTcpInfo.from_tcp_info(asked_at, number, info)
+        if sender is not None:
+            insort(self._sender_infos, sender, key=lambda each: each.at)
+
     def _long_enough(self, now: float) -> bool:
         """Whether the time is up, with enough polls."""
         length, passed = self._duration(), now - self._start
+        if passed >= length and self._loses_much():
+            length += _LOSSY_SECONDS
         enough_polls = self._polls * _POLL_SECONDS >= length * _MIN_POLLED_SHARE
         return passed >= length and (
             enough_polls or passed >= _MAX_STARVED_FACTOR * length
         )
+
+    def _loses_much(self) -> bool:
+        """Whether a longer transfer must show if losses are chance, or of a slow start."""
+        return count_segments(self._sender_infos).share > MIN_LOST_SHARE
 
     def _duration(self) -> float:
         """Return the duration, long enough for TCP to reach the path's rate."""
@@ -221,11 +263,12 @@ class Transfer:
         self._polls += 1
         for number, connection in enumerate(self._connections):
             info = connection.info()
+            if not self._up:
+                self._carried[number] = connection.wire.bytes_received
             if info is None:
                 continue
             if self._up:
-                sender = SenderTcpInfo.from_tcp_info(now, number, info)
-                self._sender_infos += [] if sender is None else [sender]
+                self._record_info(now, number, info)
                 acked += info.bytes_acked
         received = sum(
             connection.wire.bytes_received for connection in self._connections
@@ -284,7 +327,7 @@ class Transfer:
                 pending.popleft()
                 in_flight -= size
                 self._in_flight_bytes -= size
-                self._record_answer(answer, size, pattern)
+                self._record_answer(number, answer, size, pattern)
                 if isinstance(answer, ServerReport):
                     self._record_report(number, answer, asked_at)
             elif connection.ending is not None:
@@ -305,16 +348,16 @@ class Transfer:
         The answer waits behind the data, so the time of its arrival means nothing.
         """
         if report.connection is not None:
-            sender = SenderTcpInfo.from_tcp_info(asked_at, number, report.connection)
-            self._sender_infos += [] if sender is None else [sender]
+            self._record_info(asked_at, number, report.connection)
 
     def _record_answer(
-        self, answer: BaseModel | bytes, size: int, pattern: bytes
+        self, number: int, answer: BaseModel | bytes, size: int, pattern: bytes
     ) -> None:
         now = time.monotonic()
         match answer:
             case SinkAnswer(received=received, changed_at=changed_at):
                 self._arrived += received
+                self._carried[number] += received
                 self._arrivals.append((now, self._arrived))
                 self._changed |= changed_at is not None or received != size
             case bytes():
@@ -348,35 +391,3 @@ class Transfer:
     def _max_in_flight(self) -> float:
         minimum, maximum = _IN_FLIGHT_BYTES
         return min(max(minimum, self._rate()), maximum)
-
-    # Stalls
-
-    async def _collect_evidence(
-        self, window: TimeSpan, address: Address, timeouts: Timeouts
-    ) -> TransferStall:
-        """Ask both kernels about a transfer without progress."""
-        first = self._connections[0]
-        server = ServerView(missing="no response in time")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_EVIDENCE_SECONDS):
-                server = await server_view(
-                    address, first.welcome, timeouts, record=False
-                )
-        local, view = first.info(), server.view
-        if view is None or local is None:
-            missing = server.missing or "the server does not report this connection"
-            unacked = None if local is None else local.unacked
-            return TransferStall(window, unacked if self._up else None, missing=missing)
-        if self._up:
-            # The SYN counts as one byte (RFC 9293 §3.4).
-            acked, arrived = local.bytes_acked - 1, view.bytes_received
-            unacked, unsent = local.unacked, local.notsent_bytes
-            sent = first.wire.bytes_sent - unsent
-        else:
-            acked, arrived = view.bytes_acked - 1, local.bytes_received
-            unacked, unsent = view.unacked, view.notsent_bytes
-            sent = acked + unacked * view.snd_mss
-        undelivered = max(0, sent - arrived) if unacked else 0
-        if arrived > acked:
-            undelivered = 0  # the data arrived; its acknowledgements did not
-        return TransferStall(window, unacked, unsent, undelivered)

@@ -10,7 +10,7 @@ may be a delay.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from netduet.client.checks.size.results import SizeTrial, TrialOutcome
@@ -36,6 +36,18 @@ _SYN_BYTES: Final = 1
 _MIN_HEADER_BYTES: Final = {socket.AF_INET: 40, socket.AF_INET6: 60}
 _MAX_OPTION_BYTES: Final = 40
 _TIMESTAMP_BYTES: Final = 12
+
+
+MIN_COUNTED_BYTES: Final = 64 * 1024
+"""Least number of bytes that may be a device's limit: less is a flight or two."""
+
+SAME_BYTES_CAUSE: Final = (
+    "a firewall or proxy stops each connection after the same number of bytes "
+    "(connbytes, quota, a full inspection buffer)"
+)
+
+_MAX_COUNT_DIFFERENCE: Final = 0.15
+"""Share by which the numbers of bytes of two connections may differ."""
 
 
 def smallest_failure(trials: tuple[SizeTrial, ...]) -> list[SizeTrial]:
@@ -196,3 +208,16 @@ def waits_for_server(trial: SizeTrial) -> bool:
     in_flight = after.unacked * after.snd_mss + after.notsent_bytes
     sent = after.bytes_acked + in_flight - before.bytes_acked
     return sent < trial.size
+
+
+def same_bytes(trials: Sequence[SizeTrial]) -> int | None:
+    """Return after how many bytes several trials stopped; None if the numbers differ.
+
+    Each trial has its own connection and its own time, so a number that comes again is
+    what a device counts. What is in flight at the end is lost, so they differ a little.
+    """
+    arrived = [trial.arrived or 0 for trial in trials]
+    most = max(arrived, default=0)
+    if len(arrived) < _MIN_FAILURES or most < MIN_COUNTED_BYTES:
+        return None
+    return most if min(arrived) >= (1 - _MAX_COUNT_DIFFERENCE) * most else None

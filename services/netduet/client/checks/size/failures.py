@@ -51,7 +51,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "forwarding it"
             ),
             "so many packets are lost that TCP makes no progress",
-            "a firewall passes the first packets of a connection and drops the rest",
+            "a firewall passes the first packets or bytes of a connection and drops the rest",
             "the program at the receiving end hangs, or is starved of CPU",
         ),
         (

@@ -9,6 +9,7 @@ from typing import Final
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.size.black_hole import (
     FAILED_OUTCOMES,
+    SAME_BYTES_CAUSE,
     acks_are_lost,
     by_instance,
     cannot_leave,
@@ -16,6 +17,7 @@ from netduet.client.checks.size.black_hole import (
     is_unacknowledged,
     largest_passed,
     packet_length,
+    same_bytes,
     smallest_failure,
     smallest_stalled,
     waits_for_server,
@@ -26,6 +28,7 @@ from netduet.client.checks.size.results import (
     SizeTrial,
     TrialOutcome,
 )
+from netduet.client.checks.size.summary import describe_results
 from netduet.client.net.dial import Address, Cause
 from netduet.client.results.location import Direction, Location, Side
 from netduet.client.results.verdict import (
@@ -87,7 +90,9 @@ def finish(merged: Judgement, results: Sequence[SizeResult]) -> Judgement:
     if not results:
         return merged
     return replace(
-        merged, summary=_summary(results), findings=_merge_same_kind(merged.findings)
+        merged,
+        summary=describe_results(results),
+        findings=_merge_same_kind(merged.findings),
     )
 
 
@@ -186,6 +191,9 @@ def _stalled(
         text += "; the acknowledgements of the received bytes are lost"
     if passed:
         text += f"; {passed:,} bytes do arrive"
+    counted = None if server_is_late else same_bytes(failed)
+    if counted is not None:
+        text += f"; each time about {counted:,} bytes arrive, on a new connection"
     path = direction.opposite.path if acks_lost else direction.path
     figures = _sender_figures(direction, last) | {
         "passed": passed or None,
@@ -200,6 +208,7 @@ def _stalled(
         where=Location.SERVER if server_is_late else path,
         # Retransmissions of the kernel rule out a late program.
         missed_deadline=None if is_unacknowledged(last) else last.window,
+        causes=() if counted is None else (SAME_BYTES_CAUSE,),
     )
 
 
@@ -353,37 +362,6 @@ def _sender_figures(direction: Direction, trial: SizeTrial) -> Figures:
 
 
 # Summary
-
-
-def _summary(results: Sequence[SizeResult]) -> str:
-    texts = {result.address: _describe_result(result) for result in results}
-    if len(set(texts.values())) == 1:
-        return _describe_result(results[0])
-    return "; ".join(f"{address}: {text}" for address, text in texts.items())
-
-
-def _describe_result(result: SizeResult) -> str:
-    up = _describe_direction(result.up)
-    if not result.down:
-        return f"to the service: {up}"
-    down = _describe_direction(result.down)
-    if up == down:
-        return f"{up} in both directions"
-    return f"to the server: {up}; from the server: {down}"
-
-
-def _describe_direction(trials: tuple[SizeTrial, ...]) -> str:
-    passed = [trial.size for trial in trials if trial.delivered]
-    whole = [trial.size for trial in trials if trial.is_full_packet and trial.delivered]
-    if whole:
-        return (
-            f"full-size segments ({whole[0]:,} bytes) and transfers of up to "
-            f"{max(passed):,} bytes arrive"
-        )
-    longest = largest_passed(trials)
-    if longest is not None:
-        return f"packets with up to {longest.size:,} bytes arrive"
-    return "not even short packets arrive" if passed else "nothing arrives"
 
 
 def _figures(direction: Direction, trials: tuple[SizeTrial, ...]) -> Figures:

@@ -33,6 +33,30 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.STALL,
     ),
     Failure(
+        "stream.flapping",
+        "the path is out again and again",
+        (
+            "Everything sent in one or both directions was lost for a moment, at least "
+            "three times. Each outage alone may be short enough (--max-outage), but an "
+            "application stalls in each of them."
+        ),
+        Location.INTERMEDIARY,
+        (
+            "a link flaps: a loose cable, a failing transceiver, a bad radio link",
+            (
+                "with a rhythm: something periodic takes the path down, such as a scan for "
+                "Wi-Fi networks, a route or spanning-tree recalculation, a health check"
+            ),
+            "a rate limit that is counted per interval drops everything until it ends",
+        ),
+        (
+            "look for 'link down' in the logs of hosts and switches: dmesg, journalctl -k",
+            "compare the rhythm with timers of devices on the path (health checks, scans)",
+            "run again with a longer --stream-time, to see whether the rhythm holds",
+        ),
+        severity=Severity.STALL,
+    ),
+    Failure(
         "stream.new_connections",
         "no new connection could be made for a while",
         (

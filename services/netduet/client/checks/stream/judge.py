@@ -7,6 +7,7 @@ from typing import Final
 
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.stream.notes import notes
+from netduet.client.checks.stream.recurrence import flapping_finding, recurring
 from netduet.client.checks.stream.summary import figures, summary
 from netduet.client.outages import describe
 from netduet.client.outages.classify import STARVED_SHARE, Rules, classify
@@ -32,13 +33,21 @@ def judge(observations: Observations, options: CheckOptions) -> Judgement:
     correlation = correlate(observations)
     outages = classify(observations, correlation, Rules(max_outage))
     findings = [*_unsent(observations, max_outage)]
+    flapping = recurring(outages)
+    if flapping is not None:
+        findings.append(flapping_finding(observations, flapping))
     findings += [
         _finding(observations, outage) for outage in outages if not outage.tolerated
+    ]
+    noted = [
+        outage
+        for outage in outages
+        if flapping is None or outage not in flapping.outages
     ]
     return Judgement(
         summary(observations, correlation.outages),
         tuple(findings),
-        tuple(notes(observations, correlation, outages)),
+        tuple(notes(observations, correlation, noted)),
         figures(observations, correlation.outages),
     )
 

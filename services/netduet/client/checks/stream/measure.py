@@ -11,7 +11,9 @@ from typing import Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
-from netduet.client.net.dial import classify, in_thread
+from netduet.client.checks.reach.results import ReachResult
+from netduet.client.net.dial import classify as classify_error
+from netduet.client.net.dial import in_thread
 from netduet.client.net.path_rate import (
     CONNECTION_BYTES,
     DATAGRAM_BYTES,
@@ -19,7 +21,9 @@ from netduet.client.net.path_rate import (
     spacing,
 )
 from netduet.client.net.udp_socket import UdpSocket
+from netduet.client.outages.classify import Rules, classify
 from netduet.client.outages.connect_probe import MAX_CONNECT_SECONDS, ConnectProbe
+from netduet.client.outages.correlate import correlate
 from netduet.client.outages.events import (
     ConnectFailureRun,
     ConnectionStall,
@@ -36,6 +40,7 @@ from netduet.client.outages.observations import (
     NewConnections,
     Observations,
 )
+from netduet.client.outages.outage import OUTAGE
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.wire.udp_stream import MAX_PERIOD_MS
@@ -48,6 +53,9 @@ MAX_EVENTS: Final = 1000
 _SERVICE_PERIOD_SECONDS: Final = 0.2
 """Minimum seconds between two connections to a service, and between two questions."""
 
+_RHYTHM_SECONDS: Final = 7.0
+"""Seconds to watch for a rhythm if a shorter time has shown a short outage."""
+
 _CONNECTION_SHARE: Final = 0.25
 """Share of the connections in a row that a protocol allows; ``churn`` makes the others."""
 
@@ -59,7 +67,11 @@ _PATH_SHARE: Final = 0.15
 
 _MAX_PERIOD_SECONDS: Final = MAX_PERIOD_MS / 1000
 _ROUND_TRIPS: Final = 6
-_MAX_CONNECT_SECONDS: Final = 3.0
+_CONNECT_FACTOR: Final = 1.5
+"""Factor by which a new connection may exceed the usual time of a handshake."""
+
+_MAX_CONNECT_SECONDS: Final = 3.2
+"""Maximum of these times: two SYNs that are lost each time, with a margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,22 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> Observations
     plan = PLANS[context.profile]
     if context.options.stream_time:
         plan = replace(plan, seconds=context.options.stream_time)
-    return await watch(context, answer, plan)
+    observations = await watch(context, answer, plan)
+    if plan.seconds >= _RHYTHM_SECONDS or not _has_short_outages(
+        observations, context.options.max_outage
+    ):
+        return observations
+    longer = await watch(context, answer, replace(plan, seconds=_RHYTHM_SECONDS))
+    return longer if longer.loss_runs else observations
+
+
+def _has_short_outages(observations: Observations, max_outage: float) -> bool:
+    """Whether there were outages, and all so short that only a rhythm matters."""
+    outages = classify(observations, correlate(observations), Rules(max_outage))
+    return bool(outages) and all(
+        outage.tolerated and outage.proven and outage.failure == OUTAGE
+        for outage in outages
+    )
 
 
 async def watch(
@@ -104,7 +131,9 @@ async def watch(
 
     async with StallMonitor() as stalls:
         max_connect_seconds = max(
-            MAX_CONNECT_SECONDS, _ROUND_TRIPS * answer.handshake.seconds
+            MAX_CONNECT_SECONDS,
+            _ROUND_TRIPS * answer.handshake.seconds,
+            _CONNECT_FACTOR * _usual_connect_seconds(context, answer),
         )
         connect_probe = ConnectProbe(
             dialer,
@@ -173,6 +202,20 @@ def _gentle_plan(plan: StreamPlan, answer: IdentityAnswer) -> StreamPlan:
     return replace(plan, connect=connect, echo=echo)
 
 
+def _usual_connect_seconds(context: CheckContext, answer: IdentityAnswer) -> float:
+    """Return how long TCP's handshake takes each time: the shorter of the first two.
+
+    If each new connection needs a second SYN, its price is no outage.
+    """
+    reach = context.measured.get(ReachResult)
+    accepted = reach.accepted if isinstance(reach, ReachResult) else ()
+    reached = [
+        attempt.seconds for attempt in accepted if attempt.address == answer.address
+    ]
+    opened = answer.handshake.connect_seconds
+    return min([*([opened] if opened else []), *reached], default=0.0)
+
+
 async def _unsupported(answer: IdentityAnswer) -> DatagramObservations:
     return DatagramObservations(
         supported=False, answered=False, of_service=answer.is_service
@@ -199,7 +242,7 @@ def _stream(
     try:
         sock = UdpSocket(answer.address)
     except OSError as error:
-        return DatagramObservations(answered=False, error=classify(error)[1])
+        return DatagramObservations(answered=False, error=classify_error(error)[1])
     with sock:
         udp_probe = UdpProbe(sock, plan.datagram, on_event)
         udp_probe.run(plan.seconds, stop)
