@@ -148,9 +148,10 @@ async def test_reset_lost_once_is_no_fault(start_server: StartServer) -> None:
 async def test_path_without_large_answers_is_not_judged(
     start_server: StartServer,
 ) -> None:
-    """If data does not pass before the close, the close is not blamed."""
+    """If data does not pass before the close, the connection is blamed, not the close."""
     running = await start_server()
     async with running_proxy(swallow_after_large_answer(running.port)) as port:
         result, _ = await check(port, BRIEF)
-    assert (result.outcome, result.blocks) == (Outcome.SKIP, True)
+    assert (result.outcome, result.blocks) == (Outcome.FAIL, True)
+    assert [finding.failure for finding in result.findings] == ["path.broken"]
     assert "data does not even pass while both ends are open" in result.summary

@@ -162,7 +162,7 @@ async def test_server_shutdown_is_no_middlebox(
     """Connections that a drain ends say nothing about the network."""
     running = await start_server(drain_timeout=TIMEOUT_SECONDS)
     task = asyncio.create_task(check(running.port, 60.0))
-    await wait_until(lambda: held(running) == 4)
+    await wait_until(lambda: held(running) >= 6)  # two of them busy
     running.server.stop()
     result = await task
     assert result.outcome is Outcome.INCONCLUSIVE

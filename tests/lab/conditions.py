@@ -230,7 +230,7 @@ def mss_clamped(size: int) -> Condition:
     return Condition(ipv4=(Rule("mangle", clamp),), ipv6=(Rule("mangle", clamp),))
 
 
-def slow(megabits: int, way: Way, queue_ms: int = 200) -> Condition:
+def slow(megabits: float, way: Way, queue_ms: int = 200) -> Condition:
     """Limit the link this way to a rate, with a queue of this many milliseconds."""
     bucket = f"rate {megabits}mbit burst 16kb latency {queue_ms}ms"
     return Condition(queues=(f"qdisc add dev {way} root tbf {bucket}",))
@@ -352,6 +352,16 @@ def bridged() -> Condition:
             ("client", "route add 2001:db8:2::/64 dev eth0"),
             ("server", "route add 198.18.1.0/24 dev eth0"),
             ("server", "route add 2001:db8:1::/64 dev eth0"),
+        )
+    )
+
+
+def link_local() -> Condition:
+    """Give both ends a link-local address that is known: fe80::c and fe80::5."""
+    return Condition(
+        links=(
+            ("client", "addr add fe80::c/64 dev eth0 nodad"),
+            ("server", "addr add fe80::5/64 dev eth0 nodad"),
         )
     )
 

@@ -10,12 +10,14 @@ from tests.lab.conditions import (
     UP,
     balanced,
     bridged,
+    link_local,
     lost,
     mss_clamped,
     mtu,
     narrow_route,
     no_ipv6,
     published_port,
+    slow,
     source_nat,
 )
 from tests.lab.expectation import never_fails, passes
@@ -120,6 +122,31 @@ NETWORKS: Final = (
         "the name server responds after 3 s",
         passes(("name", "the lookup took 3.")),
         names=Names((SERVER4, SERVER6), delay=3.0),
+    ),
+    Network(
+        "slow-512k",
+        "512 kbit/s and a round trip of 600 ms",
+        passes(),
+        conditions=(slow(0.512, UP, 1000), slow(0.512, DOWN, 1000)),
+        impairments=(Impairments(delay=0.3), Impairments(delay=0.3)),
+        flags=V4,
+        seconds=180,
+    ),
+    Network(
+        "slow-128k",
+        "128 kbit/s and a round trip of 100 ms",
+        passes(),
+        conditions=(slow(0.128, UP, 1500), slow(0.128, DOWN, 1500)),
+        impairments=(Impairments(delay=0.05), Impairments(delay=0.05)),
+        flags=V4,
+        seconds=240,
+    ),
+    Network(
+        "link-local",
+        "both ends on one bridge, and the target is a link-local address with its zone",
+        passes(),
+        conditions=(bridged(), link_local()),
+        target="[fe80::5%eth0]:12345",
     ),
     # Starved
     Network(

@@ -84,7 +84,13 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Close at once."""
+        """Close at once.
+
+        What this kernel has not sent yet would go on filling a slow path: it is dropped.
+        """
+        info = None if self._transport.is_closing() else self.info()
+        if info is not None and info.notsent_bytes:
+            self.reset()
         self._transport.abort()
 
     # Helpers

@@ -458,6 +458,10 @@ def test_data_lost_before_half_close_is_left_to_other_checks() -> None:
     assert (judgement.findings, judgement.blocks) == ((), True)
     assert judgement.figures["at_once"] is None
     assert judgement.figures["reset"] == "as it was"
+    doubt = judgement.doubt
+    assert doubt is not None
+    assert (doubt.failure, doubt.outcome) == ("path.broken", Outcome.FAIL)
+    assert why in doubt.seen
 
 
 def test_answer_still_retransmitted_is_not_cut() -> None:
@@ -489,9 +493,15 @@ def test_request_still_retransmitted_is_no_lost_fin() -> None:
         "tcp_info": state("FIN_WAIT1", 3, 800),
         "server": still_open("ESTABLISHED"),
     }
-    assert judged(at_once=part).skipped == (
+    judgement = judged(at_once=part)
+    assert judgement.skipped == (
         "not judged, because this end's kernel keeps retransmitting the request: see the size check"
     )
+    assert judgement.doubt is not None
+    assert judgement.doubt.outcome is Outcome.FAIL
+    fewer = judged(at_once=part | {"tcp_info": state("FIN_WAIT1", 2, 800)})
+    assert fewer.doubt is not None
+    assert fewer.doubt.outcome is Outcome.INCONCLUSIVE
     acked = state("FIN_WAIT1", 3, 901)
     assert (
         found(CloseMethod.AT_ONCE, **part | {"tcp_info": acked}).failure

@@ -21,7 +21,8 @@ from netduet.client.checks.load.results import (
     TransferStall,
 )
 from netduet.client.net.dial import Address
-from netduet.client.results.location import Direction
+from netduet.client.net.handshake import Handshake
+from netduet.client.results.location import Direction, Side
 from netduet.client.results.verdict import Judgement, Outcome
 from netduet.net.time_span import TimeSpan
 from tests.unit.client.fake_server import tcp_info
@@ -290,6 +291,18 @@ def test_load_that_cannot_be_measured_is_skipped() -> None:
     assert judgement.skipped == (
         "192.0.2.2:12345: a connection for bulk data failed: late"
     )
+    assert judgement.doubt is None
+
+
+def test_connection_that_fails_is_a_doubt() -> None:
+    """If no other check has a finding, the failed connection is one."""
+    failed = Handshake(closed=True, start=1.0, end=1.5)
+    why = "a connection for bulk data failed: closed without a response"
+    result = LoadResult(THERE, skipped=why, failed=failed)
+    doubt = CHECK.judge(AddressResults((result,), CheckOptions())).doubt
+    assert doubt is not None
+    assert (doubt.failure, doubt.missed_deadline) == ("path.broken", None)
+    assert doubt.evidence == ((Side.CLIENT, "after 0.5 s: closed without a response"),)
 
 
 def test_percentiles_use_nearest_rank() -> None:

@@ -13,6 +13,8 @@ from netduet.client.checks.balance.measure import (
     fit_pace,
 )
 from netduet.client.checks.churn import measure as churn
+from netduet.client.checks.flows import measure as flows
+from netduet.client.checks.flows.plan import PLANS as FLOW_PLANS
 from netduet.client.checks.stream import measure as stream
 from netduet.client.checks.udp import measure as udp
 from netduet.client.net import path_rate
@@ -33,6 +35,8 @@ def test_plans_are_unchanged_on_other_paths(profile: str) -> None:
     assert stream.fit_plan(streams, math.inf) == streams
     connections = churn.PLANS[profile]
     assert churn.fit_rate(connections, math.inf) == connections
+    ports = FLOW_PLANS[profile]
+    assert flows.fit_rate(ports, math.inf) == ports
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -55,6 +59,9 @@ def test_probes_take_part_of_a_slow_path(profile: str, rate: float) -> None:
     )
     assert needed <= rate / 2
     assert streams.datagram <= 1.0
+    ports = flows.fit_rate(FLOW_PLANS[profile], rate)
+    assert 8 * 5000 / ports.interval <= rate / 2 * 1.001
+    assert 16 <= ports.ports <= FLOW_PLANS[profile].ports
     connections = churn.fit_rate(churn.PLANS[profile], rate)
     assert 8 * CONNECTION_BYTES / connections.gap <= rate / 2 * 1.001
     assert 1 <= connections.hold_count <= churn.PLANS[profile].hold_count

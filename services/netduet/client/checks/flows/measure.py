@@ -21,6 +21,7 @@ from netduet.client.checks.identity.results import IdentityAnswer, IdentityResul
 from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.dial import in_thread
 from netduet.client.net.neighbour_watch import NeighbourWatch
+from netduet.client.net.path_rate import spacing
 from netduet.net import kernel
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ FEATURE: Final = "count"
 
 _DESCRIPTORS_PER_PORT: Final = 8
 """Files that this process may open for each port that is tried."""
+
+_PORT_BYTES: Final = 5000
+"""Bytes each way for a port: a connection and datagrams, each with a full-size packet."""
+_PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that the ports take."""
+_SLOW_PATH_SECONDS: Final = 8.0
+"""Time for the ports on a slow path, unless they are too few then."""
+_MIN_SLOW_PORTS: Final = 16
 
 _PROTOCOL_SHARE: Final = 4
 """A quarter of the connections that a protocol allows is this check's."""
@@ -96,7 +105,19 @@ def _fit_plan(plan: FlowPlan, answer: IdentityAnswer) -> FlowPlan:
         ports = min(ports, SERVICE_PORTS)
         if answer.protocol is not None:
             ports = min(ports, answer.protocol.max_connections // _PROTOCOL_SHARE)
-    return replace(plan, ports=ports)
+    return fit_rate(replace(plan, ports=ports), answer.rate)
+
+
+def fit_rate(plan: FlowPlan, rate: float) -> FlowPlan:
+    """Return a plan that does not fill a path with this rate in bit/s.
+
+    It has fewer ports where all of them would take long.
+    """
+    interval = max(plan.interval, spacing(_PORT_BYTES, rate, _PATH_SHARE))
+    if interval <= plan.interval:
+        return plan
+    ports = max(_MIN_SLOW_PORTS, int(_SLOW_PATH_SECONDS / interval))
+    return replace(plan, interval=interval, ports=min(plan.ports, ports))
 
 
 def _failed_ports(
