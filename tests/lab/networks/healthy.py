@@ -133,15 +133,6 @@ NETWORKS: Final = (
         seconds=180,
     ),
     Network(
-        "slow-128k",
-        "128 kbit/s and a round trip of 100 ms",
-        passes(),
-        conditions=(slow(0.128, UP, 1500), slow(0.128, DOWN, 1500)),
-        impairments=(Impairments(delay=0.05), Impairments(delay=0.05)),
-        flags=V4,
-        seconds=240,
-    ),
-    Network(
         "link-local",
         "both ends on one bridge, and the target is a link-local address with its zone",
         passes(),

@@ -21,6 +21,7 @@ from netduet.client.checks.idle.busy import keep_busy
 from netduet.client.checks.idle.results import (
     KEEPALIVE_PROBES,
     HeldConnection,
+    HoldOutcome,
     HoldPlan,
     IdleResult,
     UdpSilences,
@@ -90,9 +91,9 @@ async def measure(
         if not all(each.answered for each in held):
             await asyncio.sleep(_NOTICE_SECONDS)
         over.set()
-        return IdleResult(
-            answer.address, limit, beyond, tuple(held), await busy, await silent
-        )
+        is_over = {each.outcome for each in held} == {HoldOutcome.ENDED_BY_SERVER}
+        udp = None if is_over else await silent  # a server that is gone wakes nobody
+        return IdleResult(answer.address, limit, beyond, tuple(held), await busy, udp)
     finally:
         busy.cancel()
         silent.cancel()
