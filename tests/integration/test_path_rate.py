@@ -45,3 +45,18 @@ async def test_time_of_a_large_echo_is_the_rate(
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
     rate = await measure_rate(address, TIMEOUTS)
     assert rate == pytest.approx(2 * 8 * (4096 - 8) / 1.1)
+
+
+async def test_large_echo_without_an_answer_says_nothing(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An MTU black hole is no slow path: the checks that find it must run."""
+    seconds = iter([0.001, None])
+
+    async def echo(*_: object) -> float | None:
+        return next(seconds)
+
+    monkeypatch.setattr(path_rate, "_echo_seconds", echo)
+    running = await start_server()
+    address = Address(socket.AF_INET, "127.0.0.1", running.port)
+    assert await measure_rate(address, TIMEOUTS) == math.inf

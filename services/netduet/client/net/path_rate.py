@@ -61,7 +61,8 @@ async def measure_rate(address: Address, timeouts: Timeouts) -> float:
 
 def _rate(seconds: float) -> float:
     bits = 2 * 8 * (LARGE_BYTES - SMALL_BYTES)
-    return bits / seconds if seconds > 0 else math.inf
+    # Infinity: no large echo came back, so nothing is known (an MTU black hole).
+    return bits / seconds if 0 < seconds < math.inf else math.inf
 
 
 async def _echo_seconds(
