@@ -20,7 +20,7 @@ PLANS: Final = {
 SERVICE_PORTS: Final = 64
 """Source ports for a service other than netduet-server, if it allows so many."""
 
-ROUNDS: Final = 5
+ROUNDS: Final = 6
 """Trials of the second stage: all of them must fail for a port to be dead."""
 
 MIN_CONTROLS: Final = 24
