@@ -26,6 +26,7 @@ _FOLLOWS: Final = (
     "flows.udp_loss",
     "flows.loss",
     "flows.black_hole",
+    "stream.unsent",
 )
 _VIP: Final = Names((SERVER4,))
 

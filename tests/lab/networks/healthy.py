@@ -101,7 +101,7 @@ NETWORKS: Final = (
     Network(
         "pmtu-discovery",
         "the route has a smaller MTU in both directions, and reports it",
-        passes(("size", "path MTU discovery works")),
+        passes(("flows", "path MTU discovery works")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
     ),
     Network(

@@ -113,6 +113,12 @@ def _passing(flows: TransportFlows) -> str:
 
 def _remarks(result: FlowsResult) -> Iterator[str]:
     for flows in result.flows:
+        largest, smallest = flows.path_mtus
+        if largest > smallest:
+            yield (
+                f"{result.address}: this kernel learnt that the path MTU is {smallest:,}, "
+                f"not {largest:,}: a router reported it (path MTU discovery works)"
+            )
         dead = sum(not port.passed for port in flows.ports)
         if len(flows.ports) < _MIN_TRIED_SHARE * flows.planned:
             yield (

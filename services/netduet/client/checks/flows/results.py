@@ -102,7 +102,8 @@ class TransportFlows(Timed):
     """The source ports of one transport, in the order in which they were tried.
 
     ``full_size`` is the largest packet's payload in bytes, 0 if none was tried;
-    ``planned`` is how many ports were to be tried. ``start`` and ``end`` are those of the
+    ``planned`` is how many ports were to be tried; ``path_mtus`` are those that the kernel
+    assumed, the largest and the smallest, 0 if unknown. ``start`` and ``end`` are those of the
     second stage, in monotonic seconds.
     """
 
@@ -110,6 +111,7 @@ class TransportFlows(Timed):
     ports: tuple[SourcePort, ...]
     planned: int
     full_size: int = 0
+    path_mtus: tuple[int, int] = (0, 0)
     start: float = 0.0
     end: float = 0.0
 

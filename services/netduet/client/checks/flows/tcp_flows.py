@@ -91,6 +91,7 @@ class TcpFlows:
         self._open = asyncio.Semaphore(MAX_CONNECTING if is_long else MAX_OPEN)
         self._full_size = 0
         self._full_until = 0.0
+        self._mtus: set[int] = set()
 
     async def run(self) -> TransportFlows:
         """Return what passed from which source port."""
@@ -103,6 +104,7 @@ class TcpFlows:
             tuple(ports),
             len(self._planned),
             self._full_size,
+            (max(self._mtus, default=0), min(self._mtus, default=0)),
             start,
             time.monotonic(),
         )
@@ -215,6 +217,7 @@ class TcpFlows:
             full = bool(await connection.answers(self._patience + _RESEND_SECONDS))
             slow = slow or time.monotonic() - start > self._resend_seconds
             info = connection.info() or info
+            self._mtus.add(info.pmtu)
             arrived = full or not info.unacked
         return PortTrial(
             passed=True,

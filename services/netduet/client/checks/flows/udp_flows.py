@@ -63,7 +63,12 @@ def try_ports(
         _try_again(exchange, ports, plan, full_size, generator)
     end = time.monotonic()
     return TransportFlows(
-        FlowTransport.UDP, tuple(ports), len(planned), full_size, start, end
+        FlowTransport.UDP,
+        tuple(ports),
+        len(planned),
+        full_size,
+        start=start,
+        end=end,
     )
 
 

@@ -49,6 +49,15 @@ def test_all_ports_pass() -> None:
     )
 
 
+def test_path_mtu_that_was_learnt_is_noted() -> None:
+    """The first full-size packets teach the kernel, so later checks see no more of it."""
+    flows = replace(flows_of((), FAILED), path_mtus=(1500, 1400))
+    judgement = judged(flows)
+    assert not judgement.findings
+    assert "path MTU is 1,400, not 1,500" in judgement.remarks[0]
+    assert not judged(replace(flows, path_mtus=(1500, 1500))).remarks
+
+
 def test_dead_path_is_found_by_its_share() -> None:
     """The finding says how many ports never pass, and which share of paths that is."""
     finding = found(judged(flows_of(EIGHTH, FAILED)))
