@@ -93,11 +93,12 @@ class PortFlow:
 
     def send(self, size: int, *, is_full: bool = False) -> None:
         """Send the next datagram."""
-        data = _question(self.number, self.sent, size)
+        error = self.sock.send(_question(self.number, self.sent, size))
+        if error == "EMSGSIZE":
+            return  # this kernel has learnt a smaller path MTU
         if is_full:
             self.full.add(self.sent)
         self.waiting[self.sent] = time.monotonic()
-        self.sock.send(data)
         self.sent += 1
 
     def ask_count(self) -> None:
@@ -159,13 +160,13 @@ class UdpExchange:
                 return PortFlow(candidate, UdpSocket(self._address, candidate))
         return None
 
-    def full_size(self) -> int:
-        """Return the largest payload that this kernel sends in one packet."""
+    def path_mtu(self) -> tuple[int, int]:
+        """Return the path MTU that this kernel assumes, at most 9,000, and the headers."""
         try:
             with UdpSocket(self._address) as sock:
-                return min(sock.mtu or SMALL_BYTES, 9000) - sock.headers
+                return min(sock.mtu or SMALL_BYTES, 9000), sock.headers
         except OSError:
-            return 0
+            return 0, 0
 
     def exchange(
         self,

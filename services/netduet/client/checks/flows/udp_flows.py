@@ -56,7 +56,8 @@ def try_ports(
     spread = spread_ports(plan.ports, generator)
     planned = list(dict.fromkeys([*spread, *extra]))
     exchange = UdpExchange(address, round_trip)
-    full_size = exchange.full_size()
+    mtu, headers = exchange.path_mtu()
+    full_size = mtu - headers
     ports = _try_all(exchange, planned, full_size)
     start = time.monotonic()
     if any(each.first.passed for each in ports):
@@ -67,8 +68,9 @@ def try_ports(
         tuple(ports),
         len(planned),
         full_size,
-        start=start,
-        end=end,
+        (mtu, exchange.path_mtu()[0]),
+        start,
+        end,
     )
 
 
