@@ -26,6 +26,9 @@ ECN_MARKED_DROPPED: Final = "path.ecn_marked_dropped"
 MAX_UNSCALED_WINDOW_BYTES: Final = 65_535
 """Largest window without a scale: the field has 16 bits (RFC 7323 §2)."""
 
+HALF_WINDOW_BYTES: Final = 32 * 1024
+"""Largest segment before the window has grown: half of the first 64 KiB."""
+
 ECN_REQUESTED: Final = frozenset({1, 3, 4})
 """Values of net.ipv4.tcp_ecn with which a host asks for ECN (ip-sysctl.rst)."""
 
@@ -290,8 +293,8 @@ def _ecn_notes(views: HandshakeViews) -> Iterator[str]:
 def _mss_notes(views: HandshakeViews) -> Iterator[str]:
     """Yield notes on an MSS that was lowered on the way.
 
-    Not if the sender's own path MTU explains its smaller segments, or a misread window:
-    a kernel sends no segment larger than half of it (tcp_bound_to_half_wnd).
+    Not if the sender's own path MTU explains its smaller segments, or a window: a kernel
+    sends no segment larger than half of it (tcp_bound_to_half_wnd).
     """
     if any(_misread_windows(views)):
         return
@@ -303,7 +306,7 @@ def _mss_notes(views: HandshakeViews) -> Iterator[str]:
         # Both less the options of each segment, such as timestamps.
         announced, used = receiver.advmss, sender.snd_mss
         own_limit = sender.pmtu - max(0, receiver.pmtu - receiver.advmss)
-        if announced and used and used < min(announced, own_limit):
+        if announced and used and used < min(announced, own_limit, HALF_WINDOW_BYTES):
             yield (
                 f"{direction.receiver.phrase} announced segments of up to {announced} "
                 f"bytes, {direction.sender.phrase} sends {used}: the MSS is lowered on "

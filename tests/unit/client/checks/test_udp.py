@@ -154,10 +154,12 @@ def test_port_of_this_host_that_leads_elsewhere_has_a_class_of_its_own() -> None
     behind = make_welcome(local={"address": "172.17.0.2", "port": 80})
     notices = (IcmpNotice("ECONNREFUSED", "192.0.2.2"),)
     knock = UdpOpeningResult(2, notices=notices)
-    assert found(judged(tcp=behind, opening=knock, is_own=True)) == [
+    assert found(judged(tcp=behind, opening=knock, is_published_here=True)) == [
         ("udp.tcp_alone", "client")
     ]
-    assert found(judged(opening=knock, is_own=True)) == [("udp.rejected", "server")]
+    assert found(judged(opening=knock, is_published_here=True)) == [
+        ("udp.rejected", "server")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -143,8 +143,9 @@ def _rejected(result: UdpResult) -> Finding:
     causes = _tcp_alone(result)
     name = "udp.rejected"
     if causes and where is Location.SERVER:  # the address is that of what leads on
-        name = "udp.tcp_alone" if result.is_own else name
-        where = Location.CLIENT if result.is_own else Location.INTERMEDIARY
+        where = Location.INTERMEDIARY
+        if result.is_published_here:
+            name, where = "udp.tcp_alone", Location.CLIENT
     seen = f"{result.address}: datagrams are rejected by ICMP ({named}), {by}"
     errors, openings = len(result.opening.notices), result.opening.openings
     text = f"{errors} ICMP error{'s' * (errors != 1)} for {openings} openings"

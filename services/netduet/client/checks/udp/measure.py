@@ -14,9 +14,10 @@ from netduet.client.checks.udp.results import (
     BurstPlan,
     UdpResult,
 )
-from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.dial import Address, classify, in_thread
 from netduet.client.net.path_rate import DATAGRAM_BYTES, spacing
 from netduet.client.net.port_probe import own_address
+from netduet.client.net.server_evidence import own_addresses
 from netduet.client.net.udp_handshake import UdpOpeningResult, answered_from
 from netduet.client.net.udp_socket import UdpSocket
 
@@ -64,8 +65,15 @@ def fit_plan(plan: BurstPlan, rate: float) -> BurstPlan:
 def exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:
     """Probe one address: an opening, a burst when it is its turn, sizes."""
     result = _exchange(answer, plan, timeout)
-    host = answer.address.host.partition("%")[0]
-    return replace(result, is_own=own_address(answer.address) == host)
+    welcome = answer.handshake.welcome
+    servers = () if welcome is None else own_addresses(welcome)
+    leads_away = bool(servers) and not any(map(_is_own, servers))
+    return replace(result, is_published_here=leads_away and _is_own(answer.address))
+
+
+def _is_own(address: Address) -> bool:
+    """Return whether an address is one of this host: it then sends from the same one."""
+    return own_address(address) == address.host.partition("%")[0]
 
 
 def _exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpResult:

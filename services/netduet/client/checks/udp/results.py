@@ -119,7 +119,7 @@ class UdpResult:
 
     ``tcp`` is the welcome of a TCP connection there; ``boot_id_after`` is the instance
     that answered after the burst; ``socket_error`` is why no socket could be opened.
-    ``is_own``: the address is this host's own.
+    ``is_published_here``: the address is this host's own, and the server's is not.
     """
 
     address: Address
@@ -129,7 +129,7 @@ class UdpResult:
     boot_id_after: str | None = None
     sizes: UdpSizes | None = None
     socket_error: str = ""
-    is_own: bool = False
+    is_published_here: bool = False
 
 
 def leads_elsewhere(result: UdpResult) -> bool:
