@@ -40,9 +40,9 @@ def run_without(
     ("packages", "words", "hint"),
     [
         (
-            {"dns", "dnspython"},
+            {"h2"},
             ("check", "127.0.0.1:1"),
-            "'dnspython' is not installed: pip install 'netduet[client]'",
+            "'h2' is not installed: pip install 'netduet[client]'",
         ),
         (
             {"rich"},
@@ -85,8 +85,8 @@ def test_missing_dependency_is_a_one_line_error(
 
 
 def test_command_that_needs_no_extra_runs_without(tmp_path: Path) -> None:
-    """A greeting needs no DNS library: the connection is refused, and that is all."""
-    done = run_without(tmp_path, {"dns", "dnspython"}, MAIN, "hello", "127.0.0.1:1")
+    """A greeting needs no HTTP library: the connection is refused, and that is all."""
+    done = run_without(tmp_path, {"h2"}, MAIN, "hello", "127.0.0.1:1")
     assert done.returncode == 1
     assert "ECONNREFUSED" in done.stderr
 

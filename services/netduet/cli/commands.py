@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netduet.client.settings import ClientSettings
     from netduet.server.settings import ServerSettings
 
-CLIENT_MODULES: Final = ("OpenSSL", "dns", "h11", "h2", "rich")
+CLIENT_MODULES: Final = ("OpenSSL", "h11", "h2", "rich")
 """The modules of the extra ``client``: checks import them when they need them."""
 
 _MODULES: Final = {"check": CLIENT_MODULES, "watch": CLIENT_MODULES}

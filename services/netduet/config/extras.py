@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Final
 
 _PACKAGE: Final = "netduet"
-_DISTRIBUTIONS: Final = {"dns": "dnspython", "OpenSSL": "pyopenssl"}
+_DISTRIBUTIONS: Final = {"OpenSSL": "pyopenssl"}
 """The distribution of a module whose name is another."""
 
 _REQUIREMENT: Final = re.compile(

@@ -29,7 +29,7 @@ def test_hint_names_the_extra_of_the_client(module: str) -> None:
 
 def test_first_missing_module_is_named() -> None:
     """What is installed is not."""
-    assert missing_module("json", "dns") is None
-    assert missing_module("dns", "no_such_module") == (
+    assert missing_module("json", "h2") is None
+    assert missing_module("h2", "no_such_module") == (
         "'no_such_module' is not installed: pip install --force-reinstall netduet"
     )
