@@ -46,6 +46,14 @@ async def test_all_ports_pass_on_loopback(start_server: StartServer) -> None:
     assert measured.link_addresses == ()
 
 
+async def test_closed_udp_port_gets_few_datagrams(start_server: StartServer) -> None:
+    """The host's few ICMP errors are left for the check ``udp``."""
+    running = await start_server(udp=False)
+    result, measured = await check(running.port)
+    assert result.outcome is Outcome.PASS
+    assert measured.udp is None
+
+
 def silent_from_ports(port: int, divisor: int) -> Behaviour:
     """Carry nothing for clients whose port is a multiple of this, but for two.
 

@@ -86,7 +86,7 @@ def test_whole_battery_passes_and_changes_nothing(shop: Shop, tmp_path: Any) -> 
     )
     assert pair["path_targets"] == ["db:12345"]
     checks = {check["name"]: check for check in report["targets"][0]["checks"]}
-    assert len(checks) == 12
+    assert len(checks) == 13
     assert checks["identity"]["summary"].count("netduet-between-")
     assert {each["client"] for each in report["targets"]} == {"web"}
     listeners = {each["port"] for each in pair["before"]["listeners"]}

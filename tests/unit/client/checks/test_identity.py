@@ -234,6 +234,13 @@ def test_unacknowledged_request_is_not_said_to_have_arrived() -> None:
     assert "did not respond" in found(cause=Cause.TIMEOUT, acked=80).seen
 
 
+def test_silence_of_a_service_that_speaks_first_is_no_lost_request() -> None:
+    """Nothing was sent that a kernel could acknowledge: the service is frozen."""
+    finding = found(cause=Cause.TIMEOUT, acked=0, sent=0)
+    assert finding.failure == "identity.silent"
+    assert "did not respond" in finding.seen
+
+
 def test_retransmitted_request_carries_no_missed_deadline() -> None:
     """Kernels retransmit and acknowledge for starved programs too."""
     assert found(cause=Cause.TIMEOUT, acked=0, resent=3).missed_deadline is None

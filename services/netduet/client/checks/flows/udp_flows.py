@@ -48,16 +48,28 @@ MAX_FIRST_SECONDS: Final = 6.0
 """Seconds after which no further ports are tried."""
 
 
+_KNOCKS: Final = 3
+"""Ports that are tried before all others.
+
+A host sends few ICMP errors (6 at once and 1 a second, icmp(7)): if the UDP port is closed,
+128 rejected datagrams would use up those that the check ``udp`` needs to see."""
+
+
 def try_ports(
     address: Address, plan: FlowPlan, round_trip: float, extra: Sequence[int]
-) -> TransportFlows:
-    """Return what passed from which source port; ``extra`` are ports to try besides."""
+) -> TransportFlows | None:
+    """Return what passed from which source port; None if the UDP port is closed.
+
+    ``extra`` are ports to try besides.
+    """
     generator = random.SystemRandom()
     spread = spread_ports(plan.ports, generator)
     planned = list(dict.fromkeys([*spread, *extra]))
     exchange = UdpExchange(address, round_trip)
     mtu, headers = exchange.path_mtu()
     full_size = mtu - headers
+    if _is_closed(exchange, planned):
+        return None
     ports = _try_all(exchange, planned, full_size)
     start = time.monotonic()
     if any(each.first.passed for each in ports):
@@ -72,6 +84,14 @@ def try_ports(
         start,
         end,
     )
+
+
+def _is_closed(exchange: UdpExchange, planned: list[int]) -> bool:
+    """Return whether the first datagrams are all rejected by ICMP."""
+    batches = [[SMALL_BYTES]]
+    knocks = exchange.exchange(planned[:_KNOCKS], batches, 0, exact=False)
+    flows = [flow for flow in knocks if flow is not None]
+    return bool(flows) and all(flow.sock.notices and not flow.arrived for flow in flows)
 
 
 def _try_all(

@@ -197,7 +197,9 @@ def _judge_silent(answer: IdentityAnswer) -> Finding:
         f"{answer.address} accepted the connection but did not respond "
         f"{_greeting(answer)}within {handshake.seconds:.1f} s"
     )
-    if handshake.acked == 0:
+    # A service that speaks first has been sent nothing to acknowledge.
+    unacknowledged = handshake.sent > 0 and handshake.acked == 0
+    if unacknowledged:
         seen = (
             f"{answer.address} accepted the connection but acknowledged no byte "
             f"of the request within {handshake.seconds:.1f} s: the request does "
@@ -205,9 +207,9 @@ def _judge_silent(answer: IdentityAnswer) -> Finding:
         )
     # The kernel retransmitted without success, which a starved program does not
     # explain.
-    unacknowledged = handshake.acked == 0 and handshake.resent >= _MIN_RETRANSMITS
-    missed = None if unacknowledged else handshake.span
-    name = "identity.silent" if handshake.acked != 0 else "identity.unacknowledged"
+    is_proven = unacknowledged and handshake.resent >= _MIN_RETRANSMITS
+    missed = None if is_proven else handshake.span
+    name = "identity.unacknowledged" if unacknowledged else "identity.silent"
     figures: Figures = {
         "sent": handshake.sent,
         "acked": handshake.acked,
