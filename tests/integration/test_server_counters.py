@@ -7,6 +7,7 @@ import socket
 from netduet.client.checks.identity.recognition import Recogniser
 from netduet.client.checks.identity.results import ANY_NETDUET, Expectation
 from netduet.client.net.dial import Address
+from netduet.client.net.framed_connection import open_connection
 from netduet.client.net.server_evidence import server_counters
 from netduet.client.net.timeouts import Timeouts
 from netduet.net import counters
@@ -28,3 +29,27 @@ async def test_identity_has_the_servers_counters(start_server: StartServer) -> N
     later = await server_counters(address, answer.handshake.welcome, TIMEOUTS)
     assert later is not None
     assert later["device.lo"] >= answer.counters["device.lo"]
+
+
+async def test_answer_about_another_connection_is_short(
+    start_server: StartServer,
+) -> None:
+    """It must get through where large packets are lost, so it has no counters."""
+    running = await start_server()
+    address = Address(socket.AF_INET, "127.0.0.1", running.port)
+    async with (
+        open_connection(address, TIMEOUTS) as (_, first),
+        open_connection(address, TIMEOUTS) as (_, second),
+    ):
+        assert first is not None
+        assert second is not None
+        about_itself = await first.inspect(first.welcome.conn_id, TIMEOUT_SECONDS)
+        received = first.wire.bytes_received
+        other = await first.inspect(second.welcome.conn_id, TIMEOUT_SECONDS)
+        size = first.wire.bytes_received - received
+    assert about_itself is not None
+    assert about_itself.counters
+    assert other is not None
+    assert other.connection is not None
+    assert other.counters is None
+    assert size < 1000

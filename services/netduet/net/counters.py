@@ -95,8 +95,11 @@ def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str,
 
 
 def growth(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """Return by how much each counter grew, without those that did not."""
-    changes = difference(before, after)
+    """Return by how much each counter grew, without those that did not.
+
+    One that was not read before was 0.
+    """
+    changes = {name: count - before.get(name, 0) for name, count in after.items()}
     return {name: change for name, change in changes.items() if change > 0}
 
 

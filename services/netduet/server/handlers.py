@@ -146,12 +146,16 @@ class Handlers:
         changed_at = payload_pattern.changed_at(payload)
         return SinkAnswer(received=len(payload), changed_at=changed_at)
 
-    def _inspect(self, question: BaseModel, _origin: RequestOrigin) -> Inspection:
+    def _inspect(self, question: BaseModel, origin: RequestOrigin) -> Inspection:
         asked = cast("InspectQuestion", question)
         entry = self._ledger.find(asked.conn_id)
-        info = None
+        info = found = None
         if entry is not None and entry.descriptor is not None:
             info = tcp_info(entry.descriptor())
+            # What is known of another connection must fit through a path that large
+            # packets do not pass, so only a question about itself gets the counters.
+            if entry.descriptor() == origin.descriptor:
+                found = self._recent_counters(time.monotonic())
         window = asked.window
         recent = self._stalls.recent(*(() if window is None else (window,)))
         return Inspection(
@@ -160,14 +164,15 @@ class Handlers:
             window=recent.window,
             stalled=recent.stalled,
             throttled=recent.throttled,
-            counters=self._recent_counters(time.monotonic()),
+            counters=found,
         )
 
     def _recent_counters(self, now: float) -> dict[str, int]:
-        """Return the kernel's counters, of limited age as a host report is."""
+        """Return the counters that are not 0, of limited age as a host report is."""
         if now >= self._counters_read_at + _HOST_AGE:
             self._counters_read_at = now
-            self._counters = counters.read()
+            read = counters.read().items()
+            self._counters = {name: count for name, count in read if count}
         return self._counters
 
     def _find(self, question: BaseModel, _origin: RequestOrigin) -> LedgerAnswer:

@@ -281,8 +281,9 @@ class Inspection(_Answer):
     """The view (None when the connection is gone), and the server's starvation.
 
     ``stalled`` and ``throttled`` are seconds within the last ``window`` seconds.
-    ``counters`` are the kernel's of its network namespace, by the names of nstat(8);
-    None from a server that does not report them.
+    ``counters`` are the kernel's of its network namespace that are not 0, by the names
+    of nstat(8); None in an answer about another connection than the one that asks, and
+    from a server that does not report them.
     """
 
     instance: Text

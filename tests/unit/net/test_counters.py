@@ -71,8 +71,8 @@ def test_this_kernel_has_counters_that_are_declared() -> None:
     assert own.keys() <= COUNTERS.keys()
 
 
-def test_growth_leaves_out_what_stayed_or_is_unknown() -> None:
-    """A counter that one reading lacks says nothing."""
+def test_growth_leaves_out_what_stayed() -> None:
+    """Readings list only counters that are not 0, so a new one has grown."""
     before, after = {"a": 1, "b": 2, "c": 3}, {"a": 4, "b": 2, "d": 9}
     assert difference(before, after) == {"a": 3, "b": 0}
-    assert growth(before, after) == {"a": 3}
+    assert growth(before, after) == {"a": 3, "d": 9}

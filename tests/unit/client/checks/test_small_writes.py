@@ -34,12 +34,13 @@ def writes(
     [
         (writes(0.001, split=0.001), False, ""),
         (writes(1.0, followed=0.003), True, ""),
+        (writes(0.2, followed=0.003), False, "small writes are held back"),
         (writes(0.2, followed=0.19), False, "or there is a long way"),
         (writes(0.001, split=0.042), False, "Nagle's algorithm"),
         (writes(0.08, split=0.08), False, ""),
         (SmallWrites(), False, ""),
     ],
-    ids=["fast", "buffered", "distant", "nagle", "long path", "unmeasured"],
+    ids=["fast", "buffered", "delayed", "distant", "nagle", "long path", "unmeasured"],
 )
 def test_held_back_writes(measured: SmallWrites, *, found: bool, noted: str) -> None:
     """Only what more data sets free is a failure."""
