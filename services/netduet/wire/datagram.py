@@ -13,6 +13,7 @@ from netduet.wire import frames
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import ANSWER, FLAGS_OFFSET, HEADER_SIZE, MAGIC, Frame, Kind
 from netduet.wire.messages import ErrorMessage, encode
+from netduet.wire.udp_count import ANSWER_SIZE, PLAIN, CountFlag, CountQuestion
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,12 +25,24 @@ QUESTIONS: Final = frozenset({Kind.OPEN, Kind.ECHO, Kind.COUNT, Kind.STREAM})
 _KNOWN: Final = frozenset(Kind)
 _OVERHEAD: Final = len(MAGIC) + HEADER_SIZE
 _FLAGS: Final = len(MAGIC) + FLAGS_OFFSET
+_COUNT_ID: Final = 3
+
+MIN_COUNT_SIZE: Final = _OVERHEAD + ANSWER_SIZE
+"""Bytes of the smallest COUNT, which has room for its answer."""
 
 
 def serialize(kind: Kind, payload: bytes, frame_id: int, size: int = 0) -> bytes:
     """Return a question, padded with zeros to ``size`` bytes."""
     frame = frames.serialize(kind, payload, id=frame_id)
     return (MAGIC + frame).ljust(size, b"\0")
+
+
+def count_question(
+    flow: int, sequence: int, size: int, flags: CountFlag = PLAIN
+) -> bytes:
+    """Return a COUNT of ``size`` bytes, at least ``MIN_COUNT_SIZE``."""
+    payload = CountQuestion(flow, sequence, flags).serialize(size - _OVERHEAD)
+    return serialize(Kind.COUNT, payload, _COUNT_ID)
 
 
 def answer(

@@ -20,22 +20,18 @@ from netduet.client.checks.flows.plan import MAX_NEIGHBOURS, patience
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
-from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind
+from netduet.wire.frames import ANSWER, Kind
 from netduet.wire.messages import Open, Welcome, decode, encode
 from netduet.wire.udp_count import (
-    ANSWER_SIZE,
-    PLAIN,
     CountAnswer,
     CountFlag,
-    CountQuestion,
     parse_answer,
 )
 
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
 
-OVERHEAD_BYTES: Final = len(MAGIC) + HEADER_SIZE
-SMALL_BYTES: Final = OVERHEAD_BYTES + ANSWER_SIZE
+SMALL_BYTES: Final = datagram.MIN_COUNT_SIZE
 """Size of the smallest datagram that is counted."""
 
 _MIN_WINDOW_PORTS: Final = 4
@@ -93,7 +89,7 @@ class PortFlow:
 
     def send(self, size: int, *, is_full: bool = False) -> None:
         """Send the next datagram."""
-        error = self.sock.send(_question(self.number, self.sent, size))
+        error = self.sock.send(datagram.count_question(self.number, self.sent, size))
         if error == "EMSGSIZE":
             return  # this kernel has learnt a smaller path MTU
         if is_full:
@@ -103,7 +99,9 @@ class PortFlow:
 
     def ask_count(self) -> None:
         """Ask for the server's count."""
-        self.sock.send(_question(self.number, 0, SMALL_BYTES, CountFlag.QUERY))
+        self.sock.send(
+            datagram.count_question(self.number, 0, SMALL_BYTES, CountFlag.QUERY)
+        )
 
     def ask_welcome(self) -> None:
         """Ask who answers."""
@@ -326,8 +324,3 @@ def _next_window(window: float, flow: PortFlow) -> float:
     if flow.arrived and flow.lost - len(flow.full - flow.arrived):
         return max(_MIN_WINDOW_PORTS, window * _WINDOW_CUT)
     return window
-
-
-def _question(flow: int, number: int, size: int, flags: CountFlag = PLAIN) -> bytes:
-    payload = CountQuestion(flow, number, flags).serialize(size - OVERHEAD_BYTES)
-    return datagram.serialize(Kind.COUNT, payload, 3)

@@ -22,13 +22,11 @@ from netduet.client.checks.udp.results import (
 from netduet.client.net.udp_handshake import UdpOpening, UdpOpeningResult
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
-from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind
+from netduet.wire.frames import ANSWER, Kind
 from netduet.wire.udp_count import (
-    ANSWER_SIZE,
     PLAIN,
     CountAnswer,
     CountFlag,
-    CountQuestion,
     parse_answer,
 )
 
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from netduet.client.net.udp_socket import UdpSocket
-
-OVERHEAD_BYTES: Final = len(MAGIC) + HEADER_SIZE
-MIN_DATAGRAM_BYTES: Final = OVERHEAD_BYTES + ANSWER_SIZE
 
 CONTROL_COUNT: Final = 16
 """Datagrams of a size that seems to vanish, each with a small one."""
@@ -75,7 +70,9 @@ class _SizedFlow:
 
     def send(self) -> None:
         """Send the next one."""
-        error = self._sock.send(_question(self.flow, self._sent, self._size))
+        error = self._sock.send(
+            datagram.count_question(self.flow, self._sent, self._size)
+        )
         self.error = self.error or error
         self._sent += 1
         self._unsent += bool(error)
@@ -157,7 +154,9 @@ class UdpProber:
             if now > until:
                 break
             late = max(late, now - due)
-            error = self._sock.send(_question(flow, sequence, SMALL_BYTES))
+            error = self._sock.send(
+                datagram.count_question(flow, sequence, SMALL_BYTES)
+            )
             errors = errors or error
             unsent += bool(error)
             if not error:
@@ -264,7 +263,7 @@ class UdpProber:
 
     def _search(self, high: int, flags: CountFlag) -> int:
         """Return the largest size that passes below one that does not."""
-        low = MIN_DATAGRAM_BYTES
+        low = datagram.MIN_COUNT_SIZE
         for _ in range(_MAX_ROUNDS):
             sizes = _evenly_between(low, high)
             if not sizes:
@@ -278,7 +277,7 @@ class UdpProber:
         flow, received = _new_flow(), ReceivedAnswers()
         for number in range(_TRIES_PER_SIZE * len(sizes)):
             size = sizes[number % len(sizes)]
-            self._sock.send(_question(flow, number, size, flags))
+            self._sock.send(datagram.count_question(flow, number, size, flags))
             self._receive_during(_SPACING_SECONDS / 5, {flow: received})
         self._collect_late({flow: received}, lambda: False)
         return {sizes[sequence % len(sizes)] for sequence in received.sequences}
@@ -321,7 +320,11 @@ class UdpProber:
             if not missing or time.monotonic() > until:
                 return
             for flow in missing:
-                self._sock.send(_question(flow, 0, MIN_DATAGRAM_BYTES, CountFlag.QUERY))
+                self._sock.send(
+                    datagram.count_question(
+                        flow, 0, datagram.MIN_COUNT_SIZE, CountFlag.QUERY
+                    )
+                )
             self._collect_late(
                 received,
                 lambda: all(
@@ -344,11 +347,6 @@ class UdpProber:
 
 def _new_flow() -> int:
     return secrets.randbits(64)
-
-
-def _question(flow: int, sequence: int, size: int, flags: CountFlag = PLAIN) -> bytes:
-    payload = CountQuestion(flow, sequence, flags).serialize(size - OVERHEAD_BYTES)
-    return datagram.serialize(Kind.COUNT, payload, 3)
 
 
 def _answers(datagrams: list[bytes]) -> Iterator[CountAnswer]:
