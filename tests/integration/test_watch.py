@@ -31,6 +31,7 @@ from netduet.client.report.text import Line, plain
 from netduet.client.results.instance import Instance
 from netduet.client.results.target import parse_target
 from netduet.client.watch.discovery import ResolvedTarget, TargetSet
+from netduet.client.watch.metrics import WatchMetrics
 from netduet.client.watch.monitor import Intervals, Monitor
 from netduet.client.watch.notifier import Notifier
 from netduet.client.watch.outage_tracker import QUIET_SECONDS
@@ -269,13 +270,17 @@ def test_json_logs_have_the_same_events(
     assert started["netduet.peer.node"] == "n1"
     assert started["netduet.diagnosis"]
     assert watching.stop(signal.SIGINT) == ""
-    ended = json.loads(watching.wait("outage.ended", logged=True))
-    assert ended["netduet.end"] is None  # it goes on
-    assert ended["netduet.begin"] == started["netduet.begin"]
+    still_open = json.loads(watching.wait("outage.open", logged=True))
+    assert "netduet.end" not in still_open
+    assert still_open["netduet.begin"] == started["netduet.begin"]
+    assert still_open["netduet.duration_s"] > 0
+    assert not any("outage.ended" in line for line in watching.logged)
     summary = json.loads(watching.wait("watch.stopped", logged=True))
     # A busy machine may starve this end, and then the outage proves nothing.
     assert summary["netduet.outages"] + summary["netduet.unproven"] == 1
     assert (summary["netduet.availability"] < 1) == bool(summary["netduet.outages"])
+    assert summary["netduet.open_outages"] == summary["netduet.outages"]
+    assert summary["netduet.never_reached"] == []
 
 
 def test_unknown_name_is_reported_and_looked_up_again(
@@ -286,17 +291,26 @@ def test_unknown_name_is_reported_and_looked_up_again(
     watching.wait(r"NAME .*nowhere.invalid:1 does not resolve")
     assert watching.get("/readyz").status == 503
     assert watching.get("/livez").status == 200
-    assert "nothing was watched" in watching.stop()
+    summary = watching.stop()
+    assert "availability 0.000 %" in summary
+    assert "nowhere.invalid:1: never reached, since it never had an address" in summary
 
 
 def test_server_that_never_answered_is_out(watch: Callable[..., WatchProcess]) -> None:
     """Its host refuses."""
-    watching = watch(f"127.0.0.1:{free_port()}")
+    watching = watch(f"127.0.0.1:{free_port()}", admin=free_port())
     line = watching.wait("OUT ")
     assert "the expected server has not responded there yet" in line
     assert "ECONNREFUSED" in line
+    for name in (
+        "netduet_peer_down_seconds_total",
+        "netduet_target_down_seconds_total",
+        "netduet_ongoing_outage_seconds",
+    ):
+        assert 0 < _samples(watching)[name] < _samples(watching)[name]
     summary = watching.stop()
     assert " (ongoing, " in summary
+    assert re.search(r"127\.0\.0\.1:\d+: never reached, 0\.000 %", summary)
     assert "1 × watch.never_reached, at the server's end:" in summary
 
 
@@ -540,8 +554,19 @@ async def test_open_outage_of_a_removed_server_is_reported(
         await wait_until(lambda: peer.outage_tracker.ongoing is not None)
         targets.script = [(address,)]
         await wait_until(lambda: second not in watching.peers)
+        instance = Instance("client")
+        metrics = WatchMetrics(watching, watching._stalls, instance).collect()
+        remembered = {
+            (family.name, sample.labels.get("peer", ""))
+            for family in metrics
+            for sample in family.samples
+            if sample.value and sample.name.endswith("_total")
+        }
     assert any("[watch.stale_dns; the server's end]" in line for line in lines)
     assert told_once(watching)
+    if watching.availability.summary(time.monotonic()).outages:
+        assert ("netduet_peer_down_seconds", str(second)) in remembered
+        assert ("netduet_target_outages", "") in remembered
 
 
 async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(

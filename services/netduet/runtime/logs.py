@@ -80,6 +80,7 @@ EVENTS: Final = {
     "outage.began": "A peer is out, as far as is known yet.",
     "outage.learnt": "More is known about an ongoing outage.",
     "outage.ended": "An outage ended: duration, direction, class, diagnosis.",
+    "outage.open": "An outage is ongoing when its peer is no longer watched: duration so far, class, diagnosis.",
     "finding.began": "A scheduled check has a new finding.",
     "finding.ended": "A scheduled check no longer has a finding.",
     "lookup.failed": "A name does not resolve; its last addresses are kept.",

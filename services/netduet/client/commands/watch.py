@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -104,7 +103,7 @@ async def _watch(
         notifier.started(names, settings.watch_neighbours, client.node_and_zone)
         async with _admin_port(admin, monitor, stalls, signals, client):
             await signals.run(monitor.run())
-            notifier.summary(monitor.availability.summary(time.monotonic()))
+            notifier.summary(monitor.summary())
 
 
 @contextlib.asynccontextmanager

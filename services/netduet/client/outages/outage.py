@@ -101,4 +101,12 @@ class OutageEnded:
     outage: Outage
 
 
-OutageNotice = OutageStarted | OutageUpdated | OutageEnded
+@dataclass(frozen=True, slots=True)
+class OutageOpen:
+    """An outage that is ongoing when its peer is no longer watched."""
+
+    number: int
+    outage: Outage
+
+
+OutageNotice = OutageStarted | OutageUpdated | OutageEnded | OutageOpen

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Final
 
-from netduet.client.outages.outage import UNAVAILABLE_CLASSES, Outage, OutageEnded
+from netduet.client.outages.outage import (
+    UNAVAILABLE_CLASSES,
+    Outage,
+    OutageEnded,
+    OutageOpen,
+)
 from netduet.client.results.instance import Instance
 from netduet.net.time_span import Timed, TimeSpan
+
+MAX_NAMED_UNREACHED: Final = 20
+"""Peers and names that were never reached and that a summary names."""
+
+MAX_REMEMBERED: Final = 32
+"""Removed peers with outages whose metrics are kept."""
 
 
 @dataclass(slots=True)
 class OutageTotals:
-    """Counts of outages. ``unproven`` ones are not in the other counts."""
+    """Counts of outages. ``unproven`` ones are not in the other counts.
+
+    ``open`` ones were ongoing when their peer was last watched.
+    """
 
     outages: int = 0
     seconds: float = 0.0
     longest: float = 0.0
     unproven: int = 0
+    open: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Number of outages, by class and direction."""
     seconds_out: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -25,11 +41,12 @@ class OutageTotals:
     _until: float = float("-inf")
 
     def add(self, outage: Outage) -> None:
-        """Count an outage that is over."""
+        """Count an outage that is over, or that is open at the end of the watch."""
         if not outage.proven:
             self.unproven += 1
             return
         self.outages += 1
+        self.open += not outage.ended
         self.longest = max(self.longest, outage.seconds)
         kind = outage.failure, outage.direction
         self.counts[kind] += 1
@@ -61,6 +78,12 @@ class PeerAvailability:
     instance_since: float = 0.0
     totals: OutageTotals = field(default_factory=OutageTotals)
     ongoing: Outage | None = None
+    reached: bool | None = None
+    """Whether it has ever answered; None while no attempt has shown it."""
+    last: Outage | None = None
+    """The latest proven outage that is over or left open."""
+    _counted: float = 0.0
+    _excess: float = 0.0
 
     def set_instance(self, instance: Instance | None, now: float) -> None:
         """Set the instance that answers from now on."""
@@ -73,17 +96,39 @@ class PeerAvailability:
         return max(0.0, end - self.since - self.client_stalled)
 
     def down_seconds(self, now: float) -> float:
-        """Return how long the peer was out, including the ongoing outage."""
+        """Return how long the peer was out, including the ongoing outage.
+
+        A peer that has never answered was out all the time.
+        """
+        if self.reached is False:
+            return self.watched_seconds(now)
         down = self.totals.seconds
         outage = self.ongoing
         if outage is not None and outage.failure in UNAVAILABLE_CLASSES:
             down += self.totals.uncovered_seconds(TimeSpan(outage.start, now))
         return min(down, self.watched_seconds(now))
 
+    def count_down(self, now: float) -> float:
+        """Return ``down_seconds`` as a counter, which never falls.
+
+        It keeps the seconds of an ongoing outage that turns out to prove nothing.
+        """
+        down = self.down_seconds(now)
+        self._excess = max(self._excess, self._counted - down)
+        self._counted = down + self._excess
+        return self._counted
+
+    def availability(self, now: float) -> float | None:
+        """Return the share of the time in which it was available; None if unknown."""
+        if self.reached is False:
+            return 0.0
+        watched = self.watched_seconds(now)
+        return 1.0 - self.down_seconds(now) / watched if watched else None
+
 
 @dataclass(frozen=True, slots=True)
 class OutageRecord:
-    """An outage that is over: its peer, and the peer's instance when it started."""
+    """An outage of the past: its peer, and the peer's instance when it started."""
 
     peer: str
     instance: Instance | None
@@ -95,6 +140,8 @@ class Summary:
     """The whole watch. ``rows`` are the peers, worst first; ``longest`` are outages.
 
     ``history`` has the latest outages, all of them from ``complete_since`` on.
+    ``open_outages`` were ongoing when their peers were last watched; ``unresolved`` are
+    the names that never had an address.
     """
 
     seconds: float
@@ -111,15 +158,32 @@ class Summary:
     now: float
     history: tuple[OutageRecord, ...] = ()
     complete_since: float = float("-inf")
+    open_outages: int = 0
+    unresolved: tuple[str, ...] = ()
 
     @property
     def availability(self) -> float | None:
-        """Share of the time in which peers were available; None without peers."""
-        return (
-            1.0 - self.down_seconds / self.watched_seconds
-            if self.watched_seconds > 0
-            else None
-        )
+        """Share of the time in which peers were available.
+
+        0 if nothing was ever found behind any name; None if the watch was too short.
+        """
+        if self.watched_seconds > 0:
+            return 1.0 - self.down_seconds / self.watched_seconds
+        return 0.0 if self.never_reached else None
+
+    @property
+    def never_reached(self) -> tuple[str, ...]:
+        """The peers that never answered, and the names that never had an address."""
+        peers = (row.peer for row in self.rows if row.reached is False)
+        return (*self.unresolved, *dict.fromkeys(peers))[:MAX_NAMED_UNREACHED]
+
+
+@dataclass(slots=True)
+class TargetTotals:
+    """The outages of all addresses of a target, also of those that have left."""
+
+    outages: int = 0
+    down_seconds: float = 0.0
 
 
 class AvailabilityTracker:
@@ -136,8 +200,12 @@ class AvailabilityTracker:
         self.history: deque[OutageRecord] = deque(maxlen=history)
         self.complete_since = float("-inf")
         """The end of the latest outage that is no longer in the history."""
-        self._removed: deque[PeerAvailability] = deque(maxlen=history)
+        self._max_removed = history
+        self._removed: deque[PeerAvailability] = deque()
+        self._removed_out: deque[PeerAvailability] = deque()
+        """Those with outages, which others do not crowd out."""
         self._removed_watched_seconds = self._removed_down_seconds = 0.0
+        self._removed_by_target: dict[str, TargetTotals] = {}
 
     def add(self, peer: str, target: str, now: float) -> PeerAvailability:
         """Start to count a peer."""
@@ -151,20 +219,57 @@ class AvailabilityTracker:
         watched.until, watched.ongoing = now, None
         self._removed_watched_seconds += watched.watched_seconds(now)
         self._removed_down_seconds += watched.down_seconds(now)
-        self._removed.append(watched)
+        totals = self._removed_by_target.setdefault(watched.target, TargetTotals())
+        totals.outages += watched.totals.outages
+        totals.down_seconds += watched.count_down(now)
+        failed = watched.totals.outages or watched.reached is False
+        (self._removed_out if failed else self._removed).append(watched)
+        if len(self._removed) + len(self._removed_out) > self._max_removed:
+            (self._removed or self._removed_out).popleft()
 
-    def record(self, peer: str, notice: OutageEnded) -> None:
-        """Count an outage that is over."""
+    def record(self, peer: str, notice: OutageEnded | OutageOpen) -> None:
+        """Count an outage that is over, or that is open when its peer is not watched."""
         watched, history = self.peers[peer], self.history
+        watched.ongoing = None
+        if notice.outage.proven:
+            watched.last = notice.outage
         watched.totals.add(notice.outage)
         self.totals.add(notice.outage)
         if len(history) == history.maxlen:
             self.complete_since = max(self.complete_since, history[0].outage.end)
         history.append(OutageRecord(peer, watched.instance, notice.outage))
 
-    def summary(self, now: float) -> Summary:
-        """Return the summary up to now."""
-        rows = [*self.peers.values(), *self._removed]
+    def remembered(self) -> list[PeerAvailability]:
+        """Return the latest removed peers with outages that are not watched again."""
+        latest = {(row.target, row.peer): row for row in self._removed_out}
+        rows = [row for row in latest.values() if row.peer not in self.peers]
+        return rows[-MAX_REMEMBERED:]
+
+    def ongoing(self, now: float) -> dict[tuple[str, str], float]:
+        """Return the seconds of the ongoing outages, by class and direction."""
+        found: dict[tuple[str, str], float] = {}
+        for row in self.peers.values():
+            outage = row.ongoing
+            if outage is not None:
+                kind = outage.failure, outage.direction
+                found[kind] = found.get(kind, 0.0) + max(0.0, now - outage.start)
+        return found
+
+    def by_target(self, now: float) -> dict[str, TargetTotals]:
+        """Return the outages of each target; seconds count as in ``count_down``."""
+        found = {
+            target: TargetTotals(totals.outages, totals.down_seconds)
+            for target, totals in self._removed_by_target.items()
+        }
+        for row in self.peers.values():
+            totals = found.setdefault(row.target, TargetTotals())
+            totals.outages += row.totals.outages
+            totals.down_seconds += row.count_down(now)
+        return found
+
+    def summary(self, now: float, unresolved: tuple[str, ...] = ()) -> Summary:
+        """Return the summary up to now; ``unresolved`` names never had an address."""
+        rows = [*self.peers.values(), *self._removed, *self._removed_out]
         rows.sort(
             key=lambda peer: (-peer.down_seconds(now), -peer.totals.outages, peer.peer)
         )
@@ -187,4 +292,6 @@ class AvailabilityTracker:
             now,
             tuple(self.history),
             self.complete_since,
+            self.totals.open,
+            unresolved,
         )

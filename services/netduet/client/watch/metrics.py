@@ -7,6 +7,7 @@ watched peer, so ``--watch-neighbours`` bounds the number of series.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -104,7 +105,7 @@ class WatchMetrics(Collector):
         yield count
         seconds = CounterMetricFamily(
             "netduet_outage_seconds",
-            "Total duration of these outages, in seconds.",
+            "Total duration of these outages, in seconds; netduet_ongoing_outage_seconds has the others.",
             labels=labels,
         )
         for kind, length in tracker.totals.seconds_out.items():
@@ -125,17 +126,51 @@ class WatchMetrics(Collector):
         for failure, value in tracker.findings.items():
             findings.add_metric([failure], value)
         yield findings
+        yield from self._peer_outages()
+        yield from self._target_outages()
+
+    def _peer_outages(self) -> Iterator[Metric]:
+        tracker, now = self._monitor.availability, time.monotonic()
         each = CounterMetricFamily(
-            "netduet_peer_outages", "Ended outages of a peer.", labels=_PEER
+            "netduet_peer_outages",
+            "Ended outages of a peer; also of the latest peers that left after one.",
+            labels=_PEER,
         )
         down = CounterMetricFamily(
             "netduet_peer_down_seconds",
-            "Seconds without new work for a peer, in ended outages; UDP alone does not count.",
+            "Seconds without new work for a peer, those of an ongoing outage included; UDP alone does not count.",
             labels=_PEER,
         )
-        for peer in tracker.peers.values():
+        for peer in (*tracker.peers.values(), *tracker.remembered()):
             each.add_metric([peer.target, peer.peer], peer.totals.outages)
-            down.add_metric([peer.target, peer.peer], peer.totals.seconds)
+            down.add_metric([peer.target, peer.peer], peer.count_down(now))
+        yield each
+        yield down
+        ongoing = GaugeMetricFamily(
+            "netduet_ongoing_outage_seconds",
+            "Duration so far of ongoing outages, as classified now, in seconds.",
+            labels=["class", "direction"],
+        )
+        for kind, seconds in tracker.ongoing(now).items():
+            ongoing.add_metric(kind, seconds)
+        yield ongoing
+
+    def _target_outages(self) -> Iterator[Metric]:
+        """Return what remains when the peers are gone: a series for each target."""
+        tracker = self._monitor.availability
+        each = CounterMetricFamily(
+            "netduet_target_outages",
+            "Ended outages of all addresses of a target, of those that have left too.",
+            labels=["target"],
+        )
+        down = CounterMetricFamily(
+            "netduet_target_down_seconds",
+            "Seconds without new work for addresses of a target, of those that have left too, and those of ongoing outages.",
+            labels=["target"],
+        )
+        for target, totals in tracker.by_target(time.monotonic()).items():
+            each.add_metric([target], totals.outages)
+            down.add_metric([target], totals.down_seconds)
         yield each
         yield down
 

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.measure import recogniser
-from netduet.client.outages.outage import OutageEnded, OutageNotice
+from netduet.client.outages.outage import OutageEnded, OutageNotice, OutageOpen
 from netduet.client.outages.udp_scheduler import UdpScheduler
-from netduet.client.watch.availability import AvailabilityTracker
+from netduet.client.watch.availability import AvailabilityTracker, Summary
 from netduet.client.watch.correlation import all_peers_out
 from netduet.client.watch.discovery import MAX_ABSENT_SECONDS, TargetSet
 from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
@@ -88,6 +88,15 @@ class Monitor:
         """Whether every name has been resolved."""
         return all(resolved.resolved for resolved in self.targets.targets)
 
+    def summary(self) -> Summary:
+        """Return the summary of the watch up to now."""
+        unresolved = (
+            str(resolved.target)
+            for resolved in self.targets.targets
+            if not resolved.resolved
+        )
+        return self.availability.summary(time.monotonic(), tuple(unresolved))
+
     async def run(self) -> None:
         """Watch until cancelled."""
         with self._udp_scheduler:
@@ -133,9 +142,7 @@ class Monitor:
                 availability.set_instance(peer.instance, now)
                 self._notifier.identified(peer, instances)
             availability.ongoing = peer.outage_tracker.ongoing
-            availability.client_stalled = (
-                self._stalls.total - self._stalled_at_start[address]
-            )
+            self._update_availability(peer)
         ongoing = [peer.outage_tracker.ongoing for peer in self.peers.values()]
         now = time.monotonic()
         if any(
@@ -146,6 +153,12 @@ class Monitor:
         else:
             self._recent_outage.clear()
         self._check_all_out()
+
+    def _update_availability(self, peer: Peer) -> None:
+        availability = self.availability.peers[str(peer.address)]
+        stalled = self._stalls.total - self._stalled_at_start[peer.address]
+        availability.client_stalled = stalled
+        availability.reached = peer.reached
 
     def _check_all_out(self) -> None:
         answered = [peer for peer in self.peers.values() if peer.identity.answered]
@@ -158,7 +171,7 @@ class Monitor:
 
     def _notify(self, notices: list[tuple[Peer, OutageNotice]]) -> None:
         for peer, notice in notices:
-            if isinstance(notice, OutageEnded):
+            if isinstance(notice, OutageEnded | OutageOpen):
                 self.availability.record(str(peer.address), notice)
         if notices:
             self._notifier.outages(notices)
@@ -168,8 +181,7 @@ class Monitor:
         now = time.monotonic()
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            availability = self.availability.peers[str(peer.address)]
-            availability.ongoing = None
+            self._update_availability(peer)
             notices += self._final_notices(peer, now, left=False)
             peer.close()
         self._notify(notices)
@@ -240,6 +252,7 @@ class Monitor:
     def _remove(self, address: Address, reason: str) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
+        self._update_availability(peer)
         self._notify(self._final_notices(peer, now, left=not self.targets.has(address)))
         peer.close()
         for task in self._tasks.pop(address):

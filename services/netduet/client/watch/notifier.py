@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.net.run_id import run_fields
-from netduet.client.outages.outage import OutageNotice, OutageStarted, OutageUpdated
+from netduet.client.outages.outage import (
+    OutageNotice,
+    OutageOpen,
+    OutageStarted,
+    OutageUpdated,
+)
 from netduet.client.report.text import Line
 from netduet.client.watch import text
 from netduet.client.watch.availability import Summary
@@ -118,9 +123,14 @@ class Notifier:
             self._log.info("outage.learnt", **fields)
             return
         fields |= {
-            "netduet.end": _rfc3339(outage.end + epoch) if outage.ended else None,
             "netduet.duration_s": round(outage.seconds, 3),
             "netduet.proven": outage.proven,
+        }
+        if isinstance(notice, OutageOpen):
+            self._log.info("outage.open", **fields)
+            return
+        fields |= {
+            "netduet.end": _rfc3339(outage.end + epoch),
             "netduet.evidence": [
                 f"{side.value}: {text}" for side, text in outage.evidence
             ],
@@ -175,6 +185,8 @@ class Notifier:
             else round(availability, 6),
             "netduet.down_s": round(summary.down_seconds, 3),
             "netduet.outages": summary.outages,
+            "netduet.open_outages": summary.open_outages,
+            "netduet.never_reached": list(summary.never_reached),
             "netduet.longest_s": round(summary.longest_seconds, 3),
             "netduet.outages_by_kind": outages,
             "netduet.findings": summary.findings,

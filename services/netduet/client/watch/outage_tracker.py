@@ -47,6 +47,7 @@ from netduet.client.outages.outage import (
     Outage,
     OutageEnded,
     OutageNotice,
+    OutageOpen,
     OutageStarted,
     OutageUpdated,
 )
@@ -214,12 +215,11 @@ class OutageTracker:
         ongoing, self.ongoing = self.ongoing, None
         if ongoing is None:
             return []
-        outage = replace(ongoing, end=now)
-        if left:
-            outage = as_left(ongoing, now)
+        outage = as_left(ongoing, now) if left else replace(ongoing, end=now)
         if stalled >= STALL_STARVED_SHARE * outage.seconds:
             outage = replace(outage, proven=False)
-        return [OutageEnded(self._number, outage)]
+        notice = OutageEnded if left else OutageOpen
+        return [notice(self._number, outage)]
 
     def _announce(self, state: ProbeState, now: float) -> list[OutageNotice]:
         disturbed = any(isinstance(event, ConnectionStall) for event in self._events)

@@ -191,6 +191,16 @@ class Peer:
         """The instance that answers there; None if unknown or if several do."""
         return self.identity.instance
 
+    @property
+    def reached(self) -> bool | None:
+        """Whether it has ever answered; None while no attempt has shown it."""
+        attempts = self.connect_probe.tracker
+        if self.identity.answered or attempts.started > attempts.failed:
+            return True
+        if self._datagrams_pass or self.keepalive_probe.connections:
+            return True
+        return False if attempts.failed else None
+
     def take_identity_change(self, now: float) -> tuple[Instance, ...]:
         """Return the instances if they changed, but not shortly after a problem."""
         quiet = now - self.last_problem >= QUIET_SECONDS

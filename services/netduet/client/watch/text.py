@@ -8,6 +8,7 @@ from typing import Final
 
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.outages.outage import (
+    LEFT,
     OutageNotice,
     OutageStarted,
     OutageUpdated,
@@ -123,7 +124,7 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
     )
     if not outage.proven:
         return line(at, "INCONCLUSIVE", "?", rest)
-    if outage.failure == "watch.stale_dns":
+    if outage.failure == LEFT:
         return line(at, "FAIL", "LEFT", rest)
     return line(at, "PASS", "BACK", rest)
 
@@ -165,8 +166,12 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
     if summary.availability is None:
         yield (("", "  nothing was watched for long enough to report"),)
         return
-    head = f"availability {availability_percent(summary.availability)}, {_outages(summary.outages, summary.longest_seconds)}"
-    yield (("PASS" if not summary.outages else "FAIL", f"  {head}"),)
+    outages = _outages(summary.outages, summary.longest_seconds, summary.open_outages)
+    head = f"availability {availability_percent(summary.availability)}, {outages}"
+    failed = summary.outages or summary.never_reached
+    yield (("FAIL" if failed else "PASS", f"  {head}"),)
+    for name in summary.unresolved:
+        yield (("FAIL", f"  {name}: never reached, since it never had an address"),)
     if summary.unproven:
         verb = "proves" if summary.unproven == 1 else "prove"
         yield (
@@ -200,39 +205,51 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
         )
 
 
-def _outages(count: int, longest: float) -> str:
+def _outages(count: int, longest: float, still_open: int = 0) -> str:
     if not count:
         return "no outages"
     many = "1 outage of" if count == 1 else f"{count} outages, the longest"
-    return f"{many} {duration(longest)}"
+    text = f"{many} {duration(longest)}"
+    if not still_open:
+        return text
+    return f"{text}, not over yet" if count == 1 else f"{text}, {still_open} not over"
 
 
 def _rows(summary: Summary) -> Iterator[Line]:
-    if summary.peers == 1 and not any(row.ongoing for row in summary.rows):
+    if summary.peers == 1 and not any(
+        row.ongoing or row.reached is False for row in summary.rows
+    ):
         return
     rows = summary.rows
     if len(rows) > MAX_ROWS:
-        rows = tuple(
-            row for row in rows[:MAX_ROWS] if row.totals.outages or row.ongoing
-        )
+        rows = tuple(row for row in rows[:MAX_ROWS] if _has_failed(row))
     for row in rows:
         yield (("", f"  {_row(row, summary.now)}"),)
     rest = len(summary.rows) - len(rows)
-    if rest and summary.rows[len(rows)].totals.outages:
+    if rest and _has_failed(summary.rows[len(rows)]):
         yield (("faint", f"  and {rest} more peers with no longer downtime"),)
     elif rest:
         yield (("faint", f"  {rest} more peers: no outages"),)
 
 
+def _has_failed(row: PeerAvailability) -> bool:
+    return bool(row.totals.outages or row.ongoing) or row.reached is False
+
+
 def _row(row: PeerAvailability, now: float) -> str:
-    watched = row.watched_seconds(now)
-    value = 1.0 - row.down_seconds(now) / watched if watched else None
-    text = f"{peer_name(row.peer, row.target, row.instance)}: {availability_percent(value)}, {_outages(row.totals.outages, row.totals.longest)}"
+    totals = row.totals
+    value = availability_percent(row.availability(now))
+    if row.reached is False:
+        text = f"never reached, {value}"
+    else:
+        outages = _outages(totals.outages, totals.longest, totals.open)
+        text = f"{value}, {outages}"
     if row.until is not None:
-        text += ", no longer watched"
+        left = row.last is not None and row.last.failure == LEFT
+        text += ", left during an outage" if left else ", no longer watched"
     elif row.ongoing is not None:
         text += ", out now"
-    return text
+    return f"{peer_name(row.peer, row.target, row.instance)}: {text}"
 
 
 def _common_cause_line(cause: CommonCause) -> str:

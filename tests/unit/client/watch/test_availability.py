@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netduet.client.outages.outage import (
@@ -9,6 +11,7 @@ from netduet.client.outages.outage import (
     Outage,
     OutageEnded,
     OutageNotice,
+    OutageOpen,
     OutageStarted,
     OutageUpdated,
 )
@@ -16,7 +19,11 @@ from netduet.client.report.text import plain
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location
 from netduet.client.watch import text
-from netduet.client.watch.availability import AvailabilityTracker, OutageTotals
+from netduet.client.watch.availability import (
+    MAX_REMEMBERED,
+    AvailabilityTracker,
+    OutageTotals,
+)
 
 
 def make_outage(
@@ -88,6 +95,86 @@ def test_open_outage_counts_up_to_now() -> None:
     made = make_tracker()
     made.peers["a"].ongoing = make_outage(90, 91)
     assert made.summary(100.0).availability == pytest.approx(0.95)
+
+
+def test_counter_of_time_out_advances_and_never_falls() -> None:
+    """It has the seconds of an ongoing outage, also if they prove nothing later."""
+    tracker = make_tracker(make_outage(10, 12))
+    peer = tracker.peers["a"]
+    assert peer.count_down(50.0) == 2.0
+    peer.ongoing = make_outage(60, 61)
+    assert tracker.ongoing(63.0) == {("stream.outage", "to_server"): 3.0}
+    assert (peer.count_down(63.0), peer.count_down(65.0)) == (5.0, 7.0)
+    unproven = replace(make_outage(60, 65), proven=False)
+    tracker.record("a", OutageEnded(2, unproven))
+    assert (peer.down_seconds(66.0), peer.count_down(66.0)) == (2.0, 7.0)
+    tracker.record("a", OutageEnded(3, make_outage(70, 71)))
+    assert peer.count_down(72.0) == 8.0
+    assert tracker.by_target(72.0)["web"].down_seconds == 8.0
+
+
+def test_peer_that_never_answered_has_no_availability() -> None:
+    """It is 0, and the summary says why, whether or not an outage was reported."""
+    tracker = make_tracker()
+    tracker.peers["a"].reached = False
+    tracker.peers["b"].reached = True
+    summary = tracker.summary(100.0)
+    assert summary.availability == pytest.approx(0.5)
+    assert summary.never_reached == ("a",)
+    lines = [plain(line) for line in text.summary(summary, 0.0)]
+    assert "  a (web): never reached, 0.000 %" in lines
+    tracker.peers["a"].reached = True
+    assert tracker.summary(100.0).never_reached == ()
+
+
+def test_name_that_never_had_an_address_was_never_reached() -> None:
+    """Nothing could be watched: that is no missing value, but 0."""
+    summary = AvailabilityTracker(0.0, 10).summary(60.0, ("db:5432",))
+    assert (summary.availability, summary.never_reached) == (0.0, ("db:5432",))
+    printed = "\n".join(plain(line) for line in text.summary(summary, 0.0))
+    assert "availability 0.000 %" in printed
+    assert "db:5432: never reached, since it never had an address" in printed
+
+
+def test_open_outage_counts_at_the_end_of_the_watch() -> None:
+    """It is in the summary as not over."""
+    tracker = make_tracker(make_outage(10, 12))
+    ongoing = replace(make_outage(90, 100), ended=False)
+    tracker.record("a", OutageOpen(2, ongoing))
+    summary = tracker.summary(100.0)
+    assert (summary.outages, summary.open_outages) == (2, 1)
+    assert summary.down_seconds == 12.0
+    printed = "\n".join(plain(line) for line in text.summary(summary, 0.0))
+    assert "2 outages, the longest 10.00 s, 1 not over" in printed
+
+
+def test_peer_that_left_during_an_outage_is_remembered() -> None:
+    """Peers that come and go later do not crowd it out, and its metrics stay."""
+    tracker = make_tracker(make_outage(10, 62, "watch.stale_dns", Location.SERVER))
+    tracker.remove("a", 62.0)
+    for number in range(300):
+        tracker.add(f"c{number}", "web", 100.0)
+        tracker.remove(f"c{number}", 100.0)
+    printed = "\n".join(plain(row) for row in text.summary(tracker.summary(200.0), 0.0))
+    assert "a (web): 16.129 %, 1 outage of 52.00 s, left during an outage" in printed
+    (row,) = tracker.remembered()
+    assert (row.peer, row.count_down(300.0)) == ("a", 52.0)
+    assert tracker.by_target(300.0)["web"].outages == 1
+    tracker.add("a", "web", 310.0)
+    assert tracker.remembered() == []
+    assert tracker.by_target(320.0)["web"].outages == 1
+
+
+def test_remembered_peers_are_bounded() -> None:
+    """Each has series of its own."""
+    tracker = make_tracker()
+    for number in range(90):
+        tracker.add(f"c{number}", "web", 100.0)
+        tracker.record(f"c{number}", OutageEnded(1, make_outage(101, 102)))
+        tracker.remove(f"c{number}", 103.0)
+    assert len(tracker.remembered()) == MAX_REMEMBERED
+    assert tracker.remembered()[-1].peer == "c89"
+    assert tracker.by_target(200.0)["web"].outages == 90
 
 
 def test_clients_own_stall_is_not_watched_time() -> None:
@@ -163,8 +250,8 @@ def test_outage_lines_have_time_peer_length_class_and_location() -> None:
         "1970-01-01 00:00:14Z BACK  a: out for 2.00 s from 00:00:10Z (#3): nothing "
         "arrived [stream.outage; the path to the server]"
     )
-    line = plain(text.outage_line("a", OutageEnded(3, open_outage), 14.0, 0.0))
-    assert " a (ongoing, 1.00 s): nothing comes back (#3)" in line
+    line = plain(text.outage_line("a", OutageOpen(3, open_outage), 14.0, 0.0))
+    assert "OUT   a (ongoing, 1.00 s): nothing comes back (#3)" in line
 
 
 def test_peer_is_named_with_its_instance() -> None:
