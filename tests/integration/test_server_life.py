@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import signal
 import socket
 import subprocess
@@ -191,6 +192,28 @@ def test_drain_waits_for_busy_peers(serve_command: ServeCommand) -> None:
     assert (stopped["netduet.drained"], stopped["netduet.reset"]) == (0, 0)
 
 
+def test_peer_in_steady_use_is_told_of_the_drain(serve_command: ServeCommand) -> None:
+    """A connection with a request every half second gets ``draining``, and no reset.
+
+    A watch keeps one like that for as long as the server lives.
+    """
+    server = serve_command(drain_timeout="20s")
+    with FramedClient(server.port) as peer:
+        assert peer.echo(b"x") == b"x"
+        server.process.send_signal(signal.SIGTERM)
+        server.wait("server.draining")
+        for _ in range(20):
+            readable, _, _ = select.select([peer.sock], [], [], 0.5)
+            if readable:
+                break
+            peer.sock.sendall(serialize(Kind.ECHO, b"x"))
+            assert peer.receive().payload == b"x"
+        assert peer.error()["code"] == "draining"
+    assert server.finish() == 0
+    [stopped] = server.of("server.stopped")
+    assert stopped["netduet.reset"] == 0
+
+
 def test_client_that_never_closes_delays_the_exit_briefly(
     serve_command: ServeCommand,
 ) -> None:
@@ -205,25 +228,24 @@ def test_client_that_never_closes_delays_the_exit_briefly(
 
 
 def test_stuck_peers_are_reset_and_counted(serve_command: ServeCommand) -> None:
-    """Peers that do not finish within the drain time are reset."""
-    server = serve_command(drain_timeout="500ms")
+    """Peers that do not read within the drain time are reset; the others are told."""
+    server = serve_command(drain_timeout="1s")
     with FramedClient(server.port) as peer:
         stuffing = serialize(Kind.ECHO, bytes(100_000))
         peer.sock.settimeout(0.3)
         with contextlib.suppress(TimeoutError):
             while True:
                 peer.sock.sendall(stuffing)
-        with FramedClient(
-            server.port
-        ) as reader:  # last: a peer silent for long is drained
+        with FramedClient(server.port) as reader:
             start = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
-            assert server.finish() == 0
-            assert time.monotonic() - start < 4
-            with pytest.raises(ConnectionError):
-                read_to_end(reader.sock)
+            assert reader.error()["code"] == "draining"
+        assert server.finish() == 0
+        assert time.monotonic() - start < 4
+        with pytest.raises(ConnectionError):
+            read_to_end(peer.sock)
     [stopped] = server.of("server.stopped")
-    assert stopped["netduet.reset"] == 2
+    assert stopped["netduet.reset"] == 1
 
 
 def test_second_signal_exits_at_once(serve_command: ServeCommand) -> None:

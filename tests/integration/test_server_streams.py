@@ -160,6 +160,23 @@ async def test_shutdown_ends_streams_with_a_message(start_server: StartServer) -
         ).reason is EndReason.DRAINING
 
 
+async def test_shutdown_is_said_again_to_who_goes_on(start_server: StartServer) -> None:
+    """The message may be lost: while the listener closes, each datagram is answered."""
+    running = await start_server()
+    bare = Bare(running.port)
+    with bare.sock:
+        await asyncio.to_thread(bare.learn)
+        bare.ask(0)
+        await asyncio.to_thread(bare.until, StreamStatus)
+        stopping = asyncio.create_task(running.stop())
+        for number in range(1, 4):
+            ended = await asyncio.to_thread(bare.until, StreamEnd)
+            assert ended.reason is EndReason.DRAINING
+            if number < 3:
+                bare.ask(number)
+        await stopping
+
+
 async def test_streams_per_address_are_limited(start_server: StartServer) -> None:
     """The seventeenth stream to one address gets an error."""
     running = await start_server()

@@ -182,8 +182,10 @@ class Server:
                 "server.draining", **{"netduet.open": len(self._connections)}
             )
             await _wait(self._leave, self._settings.shutdown_delay)
-            await listener.stop(0.0 if self._leave.is_set() else _ACCEPT_QUEUE_SECONDS)
+            # First, so that each client that still streams is told again and again while
+            # the accept queues are emptied: one datagram may be lost.
             self._streams.end()
+            await listener.stop(0.0 if self._leave.is_set() else _ACCEPT_QUEUE_SECONDS)
             for endpoint in endpoints:
                 endpoint.stop(loop)
             await self._drain(loop)

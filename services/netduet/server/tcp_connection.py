@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, cast
 
+from netduet.net.tcp_info import tcp_info
 from netduet.server.admission import AdmissionDecision
 from netduet.server.connection_record import ConnectionRecord
 from netduet.server.delayed_handlers import DelayedHandlers, Request
@@ -37,8 +38,15 @@ if TYPE_CHECKING:
     from netduet.server.address import Address
     from netduet.server.context import ServerContext
 
-QUIET_SECONDS: Final = 1.0
-"""Seconds without a byte after which a drain no longer waits for a peer."""
+QUIET_SECONDS: Final = 0.3
+"""Seconds without a byte after which a drain no longer waits for a peer.
+
+Below the pace of a watch's long-lived connection (0.5 s), which must be told of the
+drain rather than be reset at its end; above a first retransmission (200 ms, Linux's
+TCP_RTO_MIN), so that a lost segment ends no conversation."""
+
+_QUIET_ROUND_TRIPS: Final = 2
+"""The same in round trips: on a slow path the next question takes one."""
 
 
 class TcpConnection(asyncio.Protocol):
@@ -163,8 +171,12 @@ class TcpConnection(asyncio.Protocol):
     @property
     def quiet(self) -> bool:
         """Whether nothing is in flight, so a drain need not wait for this peer."""
-        silent = self._loop.time() - self._last_received > QUIET_SECONDS
-        return silent and self._writer.idle
+        silent = self._loop.time() - self._last_received
+        if silent <= QUIET_SECONDS or not self._writer.idle:
+            return False
+        info = tcp_info(self._writer.descriptor())
+        round_trip = 0.0 if info is None else info.rtt / 1_000_000
+        return silent > _QUIET_ROUND_TRIPS * round_trip
 
     @property
     def ended(self) -> str | None:
