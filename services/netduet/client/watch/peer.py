@@ -29,13 +29,13 @@ from netduet.client.outages.events import (
     ProbeEvent,
 )
 from netduet.client.outages.keepalive_probe import KeepaliveProbe
-from netduet.client.outages.loss_tracker import MIN_LOSSES, LossCounts, LossTracker
+from netduet.client.outages.loss_tracker import LossCounts, LossTracker
 from netduet.client.outages.open_outage import ProbeState, without_starvation
 from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
-from netduet.client.results.location import Location
 from netduet.client.stats.histogram import RoundTrips
+from netduet.client.watch.blocked_sending import BlockedSending
 from netduet.client.watch.outage_tracker import (
     QUIET_SECONDS,
     OutageTracker,
@@ -134,7 +134,7 @@ class Peer:
         )
         self.udp_probe: UdpProbe | None = None
         self._sock: UdpSocket | None = None
-        self._reported_blocked = float("-inf")
+        self._blocked_sending = BlockedSending(period, POLL_SECONDS)
         self._worked_since: float | None = None
         self._socket_tried_at = float("-inf")
         self._started = time.monotonic()
@@ -297,33 +297,14 @@ class Peer:
     def _blocked_run(self, now: float) -> LossRun | None:
         """Return the ongoing outage in which this client's own kernel sends nothing.
 
-        Those that are over become events: the trackers do not count what was never
-        sent.
+        Those that are over become events.
         """
-        udp_probe, period = self.udp_probe, self._context.period
+        udp_probe = self.udp_probe
         if udp_probe is None:
             return None
-        outages = [
-            LossRun(
-                Location.TO_SERVER,
-                span.start,
-                span.end,
-                round(span.seconds / period),
-                precision=period,
-            )
-            for span in udp_probe.send_blocked
-            if span.start > self._reported_blocked
-            and span.seconds >= MIN_LOSSES * period
-        ]
-        if not outages:
-            return None
-        *closed, last = outages
-        if last.end < now - POLL_SECONDS:
-            closed.append(last)
-        for loss_run in closed:
-            self._reported_blocked = loss_run.start
-            self._events.append(loss_run)
-        return None if last in closed else replace(last, end=now, ended=False)
+        ongoing, over = self._blocked_sending.update(udp_probe.send_blocked, now)
+        self._events.extend(over)
+        return ongoing
 
     def _connections_work(self, stream: LossRun | None, now: float) -> bool:
         """Whether connections work while no datagrams arrive.
