@@ -35,7 +35,6 @@ from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
 from netduet.client.stats.histogram import RoundTrips
-from netduet.client.watch.blocked_sending import BlockedSending
 from netduet.client.watch.outage_tracker import (
     QUIET_SECONDS,
     OutageTracker,
@@ -43,6 +42,7 @@ from netduet.client.watch.outage_tracker import (
 )
 from netduet.client.watch.peer_identity import PeerIdentity
 from netduet.client.watch.port_trial import RING_SIZE, is_answered_from_new_port
+from netduet.client.watch.send_blocks import SendBlocks
 from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Peer:
         )
         self.udp_probe: UdpProbe | None = None
         self._sock: UdpSocket | None = None
-        self._blocked_sending = BlockedSending(period, POLL_SECONDS)
+        self._send_blocks = SendBlocks(period, POLL_SECONDS)
         self._worked_since: float | None = None
         self._socket_tried_at = float("-inf")
         self._started = time.monotonic()
@@ -302,7 +302,7 @@ class Peer:
         udp_probe = self.udp_probe
         if udp_probe is None:
             return None
-        ongoing, over = self._blocked_sending.update(udp_probe.send_blocked, now)
+        ongoing, over = self._send_blocks.update(udp_probe.send_blocked, now)
         self._events.extend(over)
         return ongoing
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from netduet.client.results.location import Location
-from netduet.client.watch.blocked_sending import BlockedSending
+from netduet.client.watch.send_blocks import SendBlocks
 from netduet.net.time_span import TimeSpan
 
 
 def test_blocked_time_is_reported_once_it_is_over() -> None:
     """Until then it is ongoing, up to now."""
-    tracker = BlockedSending(0.05, 0.25)
+    tracker = SendBlocks(0.05, 0.25)
     ongoing, over = tracker.update([TimeSpan(10.0, 11.0)], 11.1)
     assert ongoing is not None
     assert (ongoing.start, ongoing.end, ongoing.ended) == (10.0, 11.1, False)
@@ -26,4 +26,4 @@ def test_blocked_time_is_reported_once_it_is_over() -> None:
 
 def test_short_blocked_time_is_loss() -> None:
     """A few datagrams that were not sent are no outage."""
-    assert BlockedSending(0.05, 0.25).update([TimeSpan(1.0, 1.3)], 9.0) == (None, [])
+    assert SendBlocks(0.05, 0.25).update([TimeSpan(1.0, 1.3)], 9.0) == (None, [])

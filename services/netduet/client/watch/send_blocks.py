@@ -14,7 +14,7 @@ from netduet.client.results.location import Location
 from netduet.net.time_span import TimeSpan
 
 
-class BlockedSending:
+class SendBlocks:
     """Turns the times in which the kernel sent nothing into loss runs, each once."""
 
     def __init__(self, period: float, settle_seconds: float) -> None:
