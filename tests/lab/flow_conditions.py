@@ -59,6 +59,13 @@ def backend_lossy(address: str, share: float) -> Condition:
     return Condition(ipv4=(Rule("filter", rule),))
 
 
+def backend_syn_acks_lost(address: str, share: float) -> Condition:
+    """Lose this share of the SYN-ACKs of one server."""
+    match = f"-o {DOWN} -s {address} -p tcp --tcp-flags SYN,ACK SYN,ACK"
+    chance = f"-m statistic --mode random --probability {share}"
+    return Condition(ipv4=(Rule("filter", f"-A FORWARD {match} {chance} -j DROP"),))
+
+
 def _path(paths: int, way: Way, protocol: Protocol, match: str = "") -> Condition:
     """Drop on the first path what matches; a fragment has no ports and passes."""
     # xt_u32: behind the IP header are the source port and the destination port.

@@ -98,6 +98,21 @@ def every_nth(nth: int, other: Behaviour) -> Behaviour:
     return behave
 
 
+def to_server(address: str, other: Behaviour) -> Behaviour:
+    """Treat connections that are led to one server by another behaviour."""
+
+    async def behave(client: socket.socket, connect: Dial) -> None:
+        server = await connect()
+
+        async def connected() -> socket.socket:
+            return server
+
+        treat = other if server.getpeername()[0] == address else forward_all
+        await treat(client, connected)
+
+    return behave
+
+
 async def answer_http_error(client: socket.socket, _: Dial) -> None:
     """Answer whatever comes as a web server does that does not understand."""
     loop = asyncio.get_running_loop()

@@ -10,14 +10,17 @@ from tests.lab.expectation import Expected, fails, passes
 from tests.lab.flow_conditions import (
     backend_lossy,
     backend_narrow,
+    backend_syn_acks_lost,
     path_dead,
     path_lossy,
     path_narrow,
     ports_dropped,
 )
+from tests.lab.middleboxes import to_server
 from tests.lab.nameserver import Names
 from tests.lab.networks.declaration import V4, Network
 from tests.lab.topology import OTHERS4, SERVER4
+from tests.lab.transport_faults import wait_first
 
 _FOLLOWS: Final = (
     *BREAKING,
@@ -138,6 +141,28 @@ NETWORKS: Final = (
         servers=3,
         names=_VIP,
         flags=V4,
+    ),
+    Network(
+        "backend-syn-acks-lost",
+        "half of the SYN-ACKs of one of three servers are lost",
+        fails("churn.syn_lost", "path ←", cause="instance lab-"),
+        conditions=(
+            balanced((SERVER4, *OTHERS4)),
+            backend_syn_acks_lost(OTHERS4[0], 0.5),
+        ),
+        servers=3,
+        names=_VIP,
+        flags=(*V4, "--checks", "churn"),
+        representative=True,
+    ),
+    Network(
+        "backend-first-answer-late",
+        "a proxy waits for 0.6 s before it forwards to one of three servers",
+        fails("churn.slow_first_answer", "unknown", cause="instance lab-"),
+        proxy=to_server(OTHERS4[0], wait_first(0.6)),
+        servers=3,
+        names=_VIP,
+        flags=(*V4, "--checks", "churn"),
     ),
     Network(
         "flow-lossy-1",

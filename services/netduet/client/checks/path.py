@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,6 +12,7 @@ from netduet.client.checks.base import CheckContext, CheckOptions
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.small_writes import FAILURES as SMALL_WRITE_FAILURES
 from netduet.client.checks.small_writes import (
+    HELD_BACK,
     SmallWrites,
     held_back_finding,
     measure_small_writes,
@@ -27,11 +30,17 @@ from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import server_view
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.failure import Failure
+from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
     Finding,
     Judgement,
+)
+from netduet.client.stats.instances import (
+    REPEAT_COUNT,
+    InstanceTrial,
+    name_instance,
 )
 from netduet.net.tcp_info import tcp_settings
 from netduet.wire.messages import LedgerEntry, ServerReport, TcpInfo, TcpSettings
@@ -44,7 +53,8 @@ class PathResult:
 
     ``missing`` is why the server's record of the connection is not available. Of a
     service other than netduet-server, only this end's view is known. ``local`` is None
-    if there was no connection.
+    if there was no connection. ``repeated`` are further tries after a finding, if
+    several instances may answer.
     """
 
     address: Address
@@ -59,13 +69,25 @@ class PathResult:
     is_service: bool = False
     client_settings: TcpSettings | None = None
     small_writes: SmallWrites = field(default_factory=SmallWrites)
+    repeated: tuple[PathResult, ...] = ()
 
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> PathResult:
     """Open a further connection, and ask both ends about it where both can be asked."""
-    address, timeouts = answer.address, context.timeouts
+    timeouts = context.timeouts
     if answer.is_service:
         return await _measure_service(answer, timeouts)
+    path = await _try_netduet(answer, timeouts)
+    if path.local is None or not _findings(path):
+        return path
+    repeated = await asyncio.gather(
+        *(_try_netduet(answer, timeouts) for _ in range(REPEAT_COUNT))
+    )
+    return replace(path, repeated=tuple(repeated))
+
+
+async def _try_netduet(answer: IdentityAnswer, timeouts: Timeouts) -> PathResult:
+    address = answer.address
     path = await _measure_netduet(address, timeouts)
     if path.local is None or "sink" not in answer.features:
         return path
@@ -117,15 +139,34 @@ def judge(path: PathResult, _: CheckOptions) -> Judgement:
     if path.is_service:
         return Judgement(_describe_local_view(path), figures=_figures(path))
     views = _handshake_views(path)
-    findings = [] if views is None else option_findings(path.address, views)
-    remarks = [*_remarks(path), *([] if views is None else option_notes(views))]
-    server_rtt = 0.0 if views is None else views.server.rtt / 1e6
-    held_back = held_back_finding(path.address, path.small_writes, server_rtt)
-    findings += [] if held_back is None else [held_back]
-    remarks += small_write_notes(path.address, path.small_writes, server_rtt)
-    return Judgement(
-        _describe_path(path), tuple(findings), tuple(remarks), _figures(path)
+    findings = tuple(
+        name_instance(finding, _instance_trials(path, finding.failure))
+        for finding in _findings(path)
     )
+    remarks = [*_remarks(path), *([] if views is None else option_notes(views))]
+    remarks += small_write_notes(path.address, path.small_writes, _server_rtt(views))
+    return Judgement(_describe_path(path), findings, tuple(remarks), _figures(path))
+
+
+def _findings(path: PathResult) -> list[Finding]:
+    views = _handshake_views(path)
+    findings = [] if views is None else option_findings(path.address, views)
+    held_back = held_back_finding(path.address, path.small_writes, _server_rtt(views))
+    return [*findings, *([] if held_back is None else [held_back])]
+
+
+def _server_rtt(views: HandshakeViews | None) -> float:
+    """Return the RTT of the server's kernel in seconds, 0 if unknown."""
+    return 0.0 if views is None else views.server.rtt / 1e6
+
+
+def _instance_trials(path: PathResult, failure: str) -> Iterator[InstanceTrial]:
+    for each in (path, *path.repeated):
+        is_held_back = failure == HELD_BACK
+        by = each.small_writes.welcome if is_held_back else each.handshake.welcome
+        if by is not None:
+            failures = {finding.failure for finding in _findings(each)}
+            yield InstanceTrial(instance_of(by), failure in failures)
 
 
 def _handshake_views(path: PathResult) -> HandshakeViews | None:

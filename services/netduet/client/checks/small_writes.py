@@ -24,6 +24,7 @@ from netduet.wire.frames import HEADER_SIZE, Kind
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.net.timeouts import Timeouts
+    from netduet.wire.messages import Welcome
 
 HELD_BACK: Final = "path.held_back"
 
@@ -67,7 +68,8 @@ class SmallWrites:
 
     ``alone``: nothing followed; ``followed`` by 32 KiB of data, tried if the first were
     slow; ``split``: in two writes. ``rtt`` is this kernel's; ``resent`` counts the
-    packets of the first ones that it sent again, which explains their time.
+    packets of the first ones that it sent again, which explains their time. ``welcome``
+    is that of the instance that answered.
     """
 
     alone: tuple[float, ...] = ()
@@ -76,12 +78,13 @@ class SmallWrites:
     rtt: float = 0.0
     window: TimeSpan | None = None
     resent: int = 0
+    welcome: Welcome | None = None
 
 
 async def measure_small_writes(address: Address, timeouts: Timeouts) -> SmallWrites:
     """Send small writes on a connection of their own; stop when nothing is late."""
     start = time.monotonic()
-    async with open_connection(address, timeouts) as (_, connection):
+    async with open_connection(address, timeouts) as (handshake, connection):
         if connection is None:
             return SmallWrites()
         with contextlib.suppress(OSError):  # it has ended, and answers nothing
@@ -108,7 +111,15 @@ async def measure_small_writes(address: Address, timeouts: Timeouts) -> SmallWri
                 split.append(await _echo_split(connection, timeouts.answer))
         await connection.end(timeouts.answer)
     window = TimeSpan(start, time.monotonic())
-    return SmallWrites(times, _known(followed), _known(split), rtt, window, resent)
+    return SmallWrites(
+        times,
+        _known(followed),
+        _known(split),
+        rtt,
+        window,
+        resent,
+        handshake.welcome,
+    )
 
 
 async def _echo(

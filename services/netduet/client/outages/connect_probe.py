@@ -20,6 +20,8 @@ from netduet.client.outages.events import (
     EventHandler,
     WelcomeHandler,
 )
+from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance, instance_of
+from netduet.client.stats.instances import InstanceTrial
 from netduet.net.time_span import Timed
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ MAX_CONNECT_SECONDS: Final = 0.8
 MIN_FAILURES: Final = 3
 """Consecutive failures that are reported."""
 
+MAX_TRIALS: Final = 1000
+"""Attempts that are kept to compare instances."""
+
 MAX_PENDING: Final = 16
 """Maximum concurrent attempts."""
 
@@ -45,6 +50,7 @@ class ConnectAttempt(Timed):
     """A new connection. ``void``: it failed because of this client, and proves nothing.
 
     ``rejected``: something other than a server answered, or there was no route.
+    ``instance`` is the server's, if it was welcomed.
     """
 
     start: float
@@ -52,6 +58,7 @@ class ConnectAttempt(Timed):
     error: str = ""
     void: bool = False
     rejected: bool = False
+    instance: Instance = UNKNOWN_INSTANCE
 
     @property
     def worked(self) -> bool:
@@ -78,6 +85,8 @@ class ConnectFailureTracker:
         self._run: ConnectFailureRun | None = None
         self.last_success = 0.0
         """Start of the latest attempt that worked; 0 before the first."""
+        self.trials: deque[InstanceTrial] = deque(maxlen=MAX_TRIALS)
+        """The latest attempts that were welcomed, by instance."""
 
     def record(self, attempt: ConnectAttempt) -> None:
         """Add the next attempt."""
@@ -90,6 +99,8 @@ class ConnectFailureTracker:
             self.longest_void = max(self.longest_void, span)
             return
         self.started += 1
+        if str(attempt.instance):
+            self.trials.append(InstanceTrial(attempt.instance, not attempt.worked))
         self.last_error = attempt.error
         if attempt.worked:
             self._void_since = None
@@ -208,6 +219,9 @@ class ConnectProbe:
             error,
             bool(error) and (no_resources or stalled),
             connection is None and _is_rejected(handshake),
+            UNKNOWN_INSTANCE
+            if handshake.welcome is None
+            else instance_of(handshake.welcome),
         )
 
 

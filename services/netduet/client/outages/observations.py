@@ -12,6 +12,7 @@ from netduet.client.outages.events import (
     ServerRestart,
 )
 from netduet.client.outages.loss_tracker import LossCounts
+from netduet.client.stats.instances import InstanceTrial
 from netduet.net.time_span import Timed, TimeSpan
 from netduet.wire.messages import ServerReport
 
@@ -56,7 +57,8 @@ class NewConnections:
     """The new connections, one each ``period`` seconds.
 
     ``started`` are those that prove something; ``void`` ones failed because of this
-    client, for up to ``longest_void`` seconds in a row.
+    client, for up to ``longest_void`` seconds in a row. ``trials`` are those that were
+    welcomed, by instance.
     """
 
     period: float = 0.1
@@ -64,6 +66,7 @@ class NewConnections:
     failed: int = 0
     void: int = 0
     longest_void: float = 0.0
+    trials: tuple[InstanceTrial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

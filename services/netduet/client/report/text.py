@@ -262,7 +262,9 @@ def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Lin
 
 def _has_several_instances(target_verdict: Verdict) -> bool:
     """Whether several netduet servers answer at the target."""
-    counts = [result.figures.get("instances") for result in target_verdict.results]
+    figures = [result.figures for result in target_verdict.results]
+    figures += [] if target_verdict.root is None else [target_verdict.root.figures]
+    counts = [each.get("instances") for each in figures]
     return any(isinstance(count, int) and count > 1 for count in counts)
 
 

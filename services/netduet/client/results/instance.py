@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.results.target import join
 from netduet.wire.untrusted import escape
 
 if TYPE_CHECKING:
@@ -16,11 +17,15 @@ MAX_NAME_LENGTH: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Names that are safe to show; "" if unknown."""
+    """Names that are safe to show; "" if unknown.
+
+    ``address`` is the address and port at which it says it answers.
+    """
 
     instance: str
     node: str = ""
     zone: str = ""
+    address: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Return all known names: ``web-2 on node-1 in eu-1b``."""
@@ -49,7 +54,11 @@ UNKNOWN_INSTANCE: Final = Instance("")
 
 def instance_of(welcome: Welcome) -> Instance:
     """Return the names from a welcome, made safe to show."""
-    return instance_named(welcome.instance, welcome.node, welcome.zone)
+    own = welcome.local
+    return replace(
+        instance_named(welcome.instance, welcome.node, welcome.zone),
+        address=escape(join(own.address[:MAX_NAME_LENGTH], own.port)),
+    )
 
 
 def instance_named(instance: str, node: str, zone: str) -> Instance:

@@ -26,6 +26,7 @@ from netduet.client.net.framed_connection import FramedConnection
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.service_connection import ServiceConnection
 from netduet.client.protocols.base import Refusal
+from netduet.client.results.instance import instance_of
 from netduet.net.tcp_info import tcp_info
 from netduet.wire.errors import Code
 from netduet.wire.messages import TcpInfo
@@ -178,7 +179,12 @@ def _with_handshake(
         seen_from = (welcome.peer.address.partition("%")[0], welcome.peer.port)
         host, port = connection.local()
         direct = seen_from == (host.partition("%")[0], port)
-        return replace(attempt, boot_id=welcome.boot_id, direct=direct)
+        return replace(
+            attempt,
+            boot_id=welcome.boot_id,
+            direct=direct,
+            instance=instance_of(welcome),
+        )
     outcome = AttemptOutcome.ENDED
     if _is_busy(handshake):
         outcome = AttemptOutcome.BUSY

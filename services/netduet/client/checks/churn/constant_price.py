@@ -12,6 +12,7 @@ from statistics import median
 from typing import Final
 
 from netduet.client.checks.churn.counts import ConnectionCounts
+from netduet.client.checks.churn.ill_instance import slow_instance
 from netduet.client.checks.churn.results import (
     Attempt,
     ChurnResult,
@@ -19,6 +20,11 @@ from netduet.client.checks.churn.results import (
 )
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import Evidence, Finding
+from netduet.client.stats.instances import (
+    FailingInstance,
+    InstanceTrial,
+    name_instance,
+)
 from netduet.client.stats.percentiles import percentile
 from netduet.client.stats.proportions import lower_bound
 from netduet.net.time_span import TimeSpan
@@ -154,6 +160,9 @@ def slow_first_answer(result: ChurnResult) -> Finding | None:
     ]
     if len(served) < _MIN_ATTEMPTS:
         return None
+    ill = slow_instance(served, MIN_ANSWER_SECONDS, MIN_ANSWER_FACTOR)
+    if ill is not None:
+        return _slow_at_instance(result, served, ill)
     times = sorted(attempt.answer_seconds or 0.0 for attempt in served)
     least = percentile(times, _FAST_SHARE)
     later = result.witness.answer_seconds
@@ -182,6 +191,43 @@ def slow_first_answer(result: ChurnResult) -> Finding | None:
         evidence,
         {"answer_seconds": round(median(times), 3)},
         missed_deadline=TimeSpan.covering(served),
+    )
+
+
+def _slow_at_instance(
+    result: ChurnResult, served: Sequence[Attempt], ill: FailingInstance
+) -> Finding | None:
+    """Return the finding that one instance is late with its first answers."""
+    if ill.rate < 1 - _FAST_SHARE:
+        return None
+    there = [attempt for attempt in served if str(attempt.instance) == ill.name]
+    times, others = (
+        [
+            attempt.answer_seconds or 0.0
+            for attempt in served
+            if (attempt in there) is at_instance
+        ]
+        for at_instance in (True, False)
+    )
+    seen = (
+        f"each new connection to {result.address} that reaches it waits "
+        f"{median(times):.2f} s for its first answer; with the others, "
+        f"{1000 * median(others):.3g} ms"
+    )
+    late = (MIN_ANSWER_SECONDS, MIN_ANSWER_FACTOR * median(others))
+    finding = Finding(
+        "churn.slow_first_answer",
+        seen,
+        (),
+        {"answer_seconds": round(median(times), 3)},
+        missed_deadline=TimeSpan.covering(there),
+    )
+    return name_instance(
+        finding,
+        (
+            InstanceTrial(attempt.instance, (attempt.answer_seconds or 0) >= max(late))
+            for attempt in served
+        ),
     )
 
 

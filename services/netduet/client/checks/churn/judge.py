@@ -12,6 +12,7 @@ from netduet.client.checks.churn.counts import (
     exceeds_max_loss,
     format_share,
 )
+from netduet.client.checks.churn.ill_instance import add_instance
 from netduet.client.checks.churn.results import (
     Attempt,
     AttemptOutcome,
@@ -34,7 +35,10 @@ def judge(result: ChurnResult, options: CheckOptions) -> Judgement:
     """Judge one address."""
     max_loss = options.max_loss
     counted = count_attempts(result.attempts)
-    findings = _findings(result, counted, max_loss)
+    findings = tuple(
+        add_instance(result, finding)
+        for finding in _findings(result, counted, max_loss)
+    )
     remarks = () if findings else _remarks(result, counted)
     return Judgement(
         _summary(result, counted),

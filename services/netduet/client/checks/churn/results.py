@@ -51,7 +51,7 @@ class Attempt(Timed):
     another one than ours (``direct`` is False: it sees another peer than our socket).
     ``rtt_seconds`` is the kernel's RTT, ``answer_seconds`` how long the first answer
     took once the connection was made; None if unknown. ``local`` are our address and
-    port, None if it was not made.
+    port, None if it was not made. ``instance`` is the server's, if it was welcomed.
     """
 
     outcome: AttemptOutcome
@@ -68,6 +68,7 @@ class Attempt(Timed):
     rtt_seconds: float | None = None
     answer_seconds: float | None = None
     local: tuple[str, int] | None = None
+    instance: Instance = UNKNOWN_INSTANCE
 
     @property
     def passed(self) -> bool:

@@ -7,6 +7,7 @@ under TLS, which has no equivalent that all programs use.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ from netduet.client.checks.close.unjudged import (
     unjudged_reason,
 )
 from netduet.client.net.dial import Address, Cause
+from netduet.client.results.instance import instance_of
 from netduet.client.results.location import Location, Side
 from netduet.client.results.verdict import (
     Figures,
@@ -30,6 +32,7 @@ from netduet.client.results.verdict import (
     Judgement,
     Outcome,
 )
+from netduet.client.stats.instances import InstanceTrial, name_instance
 from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
 
@@ -63,14 +66,15 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     faults = [
         (trial, fault)
         for trial in result.trials
-        if (fault := _judge_trial(trial)) is not None
+        if (fault := judge_trial(trial)) is not None
     ]
     findings = []
     for failure in dict.fromkeys(fault.failure for _, fault in faults):
         class_faults = [
             (trial, fault) for trial, fault in faults if fault.failure == failure
         ]
-        findings.append(_finding(result.address, class_faults))
+        finding = _finding(result.address, class_faults)
+        findings.append(name_instance(finding, _instance_trials(result, finding)))
     remarks = [
         "the server has not received this end's reset yet"
         for trial in result.trials
@@ -107,6 +111,18 @@ def judge(result: CloseResult, _: CheckOptions) -> Judgement:
     )
 
 
+def _instance_trials(result: CloseResult, finding: Finding) -> Iterator[InstanceTrial]:
+    """Yield the trials of the ways that a finding is about, by instance."""
+    for trial in (*result.trials, *result.repeated):
+        welcome = trial.handshake.welcome
+        if welcome is None or _delivered_figure(trial) is None:
+            continue
+        if trial.method.value in str(finding.figures["ends"]).split():
+            fault = judge_trial(trial)
+            failed = fault is not None and fault.failure == finding.failure
+            yield InstanceTrial(instance_of(welcome), failed)
+
+
 def _delivered_figure(trial: CloseTrial) -> str | None:
     return None if trial.open_failure or retransmission_reason(trial) else "as it was"
 
@@ -124,7 +140,7 @@ def _summary(result: CloseResult, faults: list[tuple[CloseTrial, Fault]]) -> str
     return f"after a half-close, responses sent at once{after} arrive in full; FIN and RST are delivered unchanged"
 
 
-def _judge_trial(trial: CloseTrial) -> Fault | None:
+def judge_trial(trial: CloseTrial) -> Fault | None:
     """Return the fault of a close; None if there is none or nothing is known."""
     if trial.handshake.welcome is None:
         return _judge_failed_handshake(trial)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
+from netduet.client.checks.close.judge import judge_trial
 from netduet.client.checks.close.results import (
     CloseMethod,
     CloseResult,
@@ -20,6 +22,7 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.handshake import Handshake
 from netduet.client.net.server_evidence import ServerView, server_view
 from netduet.client.net.timeouts import Timeouts
+from netduet.client.stats.instances import REPEAT_COUNT
 from netduet.config.units import KIB
 from netduet.net.time_span import TimeSpan
 from netduet.wire import payload_pattern
@@ -56,17 +59,42 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> CloseResult:
     """Close connections to one address concurrently, each in a different way."""
     pause, limit = PAUSE_SECONDS[context.profile], answer.hold_limit
     pauses = {CloseMethod.PAUSED: pause if limit is None else min(pause, limit)}
-    trials = await asyncio.gather(
-        *(
-            _run_trial(
-                context.timeouts,
-                answer.address,
-                CloseTrial(method, Handshake(), pauses.get(method, 0.0)),
-            )
-            for method in CloseMethod
-        )
+    plans = [
+        CloseTrial(method, Handshake(), pauses.get(method, 0.0))
+        for method in CloseMethod
+    ]
+    trials = await _run_trials(context.timeouts, answer.address, plans)
+    again = _plans_to_repeat(answer, plans, trials)
+    repeated = await _run_trials(context.timeouts, answer.address, again)
+    return CloseResult(answer.address, trials, repeated)
+
+
+async def _run_trials(
+    timeouts: Timeouts, address: Address, plans: Iterable[CloseTrial]
+) -> tuple[CloseTrial, ...]:
+    return tuple(
+        await asyncio.gather(*(_run_trial(timeouts, address, plan) for plan in plans))
     )
-    return CloseResult(answer.address, tuple(trials))
+
+
+def _plans_to_repeat(
+    answer: IdentityAnswer,
+    plans: Sequence[CloseTrial],
+    trials: Sequence[CloseTrial],
+) -> list[CloseTrial]:
+    """Return what to try again to find the instance at fault, nothing without a fault.
+
+    The first two ways that failed, as a fault of one way may show in another one, too.
+    """
+    welcomes = [answer.handshake.welcome, *(each.handshake.welcome for each in trials)]
+    if len({each.boot_id for each in welcomes if each is not None}) <= 1:
+        return []
+    failed = [
+        plan
+        for plan, trial in zip(plans, trials, strict=True)
+        if trial.handshake.welcome is not None and judge_trial(trial) is not None
+    ]
+    return [plan for plan in failed[:2] for _ in range(REPEAT_COUNT)]
 
 
 async def _run_trial(

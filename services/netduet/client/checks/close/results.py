@@ -61,7 +61,11 @@ class CloseTrial:
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """The trials at one address."""
+    """The trials at one address.
+
+    ``repeated`` are further trials of ways that failed, if several instances answer.
+    """
 
     address: Address
     trials: tuple[CloseTrial, ...]
+    repeated: tuple[CloseTrial, ...] = ()

@@ -12,7 +12,6 @@ from netduet.client.checks.flows.failures import (
     LOSSES,
     SIZES,
 )
-from netduet.client.checks.flows.instance_statistics import FailingInstance
 from netduet.client.checks.flows.port_statistics import FailingPorts, LossyPorts
 from netduet.client.checks.flows.results import (
     FlowsResult,
@@ -24,6 +23,7 @@ from netduet.client.checks.flows.results import (
 )
 from netduet.client.results.location import Direction, Location, Side
 from netduet.client.results.verdict import Evidence, Figures, Finding
+from netduet.client.stats.instances import FailingInstance
 from netduet.client.stats.proportions import lower_bound, upper_bound
 
 _MAX_PORTS_SHOWN: Final = 5
@@ -81,10 +81,13 @@ def hole(result: FlowsResult, flows: TransportFlows, found: FailingPorts) -> Fin
 
 
 def instance_hole(
-    result: FlowsResult, flows: TransportFlows, found: FailingInstance
+    result: FlowsResult,
+    flows: TransportFlows,
+    found: FailingInstance,
+    trials: tuple[PortTrial, ...],
 ) -> Finding:
     """Return the finding that packets of full size do not pass to one instance."""
-    where = _hole_location(found.trials)
+    where = _hole_location(trials)
     seen = (
         f"instance {found.name} at {result.address}: none of {found.count} "
         f"{_WORDS[flows.transport]} carried a full-size packet ({flows.full_size:,} "

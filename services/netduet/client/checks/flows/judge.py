@@ -8,7 +8,6 @@ from typing import Final
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.flows import findings
 from netduet.client.checks.flows.instance_statistics import (
-    FailingInstance,
     hole_instance,
     instance_names,
     lossy_instance,
@@ -29,6 +28,7 @@ from netduet.client.checks.flows.results import (
 )
 from netduet.client.results.location import Direction
 from netduet.client.results.verdict import Figures, Finding, Judgement
+from netduet.client.stats.instances import FailingInstance
 
 _MIN_TRIED_SHARE: Final = 0.9
 """Share of the planned ports below which a note says how many were not tried."""
@@ -67,10 +67,10 @@ def _judge_transport(
     if dead is not None:
         tcp_instances = () if result.tcp is None else instance_names(result.tcp)
         yield findings.dead(result, flows, dead, tcp_instances)
-    instance = hole_instance(flows)
+    hole = hole_instance(flows)
     holes = hole_ports(flows)
-    if instance is not None:
-        yield findings.instance_hole(result, flows, instance)
+    if hole is not None:
+        yield findings.instance_hole(result, flows, *hole)
     elif holes is not None:
         yield findings.hole(result, flows, holes)
     instances = {d: lossy_instance(flows, d, max_loss) for d in Direction}

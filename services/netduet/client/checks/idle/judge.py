@@ -11,6 +11,7 @@ from typing import Final
 
 from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.idle import known_timers
+from netduet.client.checks.idle.ill_instance import add_instance
 from netduet.client.checks.idle.judge_udp import judge_udp
 from netduet.client.checks.idle.lifetime import (
     busy_evidence,
@@ -67,7 +68,8 @@ def judge(result: IdleResult | ServiceHolds, _: CheckOptions) -> Judgement:
     if is_explained(lifetime, _failed(result.held)):
         pass
     elif died:
-        findings.append(_finding(result, without_keepalive, with_keepalive))
+        finding = _finding(result, without_keepalive, with_keepalive)
+        findings.append(add_instance(result, died[0], finding))
     elif keepalive_died:
         findings.append(_finding(result, with_keepalive, ()))
         remarks.append("only connections held with keep-alive die")

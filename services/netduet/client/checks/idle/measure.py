@@ -38,6 +38,7 @@ from netduet.client.net.framed_connection import FramedConnection, open_connecti
 from netduet.client.net.server_evidence import server_view
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.location import Side
+from netduet.client.stats.instances import REPEAT_COUNT
 from netduet.net.time_span import TimeSpan
 from netduet.wire.frames import Kind
 from netduet.wire.messages import HoldQuestion, ReportQuestion
@@ -58,6 +59,9 @@ UDP_RUNGS_SECONDS: Final = (30.0, 65.0, 110.0)
 
 _NOTICE_SECONDS: Final = 0.5
 """After an end, the time in which a busy connection's end is noticed, too."""
+
+_MAX_REPEATED_SECONDS: Final = 130.0
+"""Longest silence that is tried again to find the instance at fault."""
 
 _WAKERS: Final = (Side.CLIENT, Side.SERVER)
 
@@ -93,10 +97,31 @@ async def measure(
         over.set()
         is_over = {each.outcome for each in held} == {HoldOutcome.ENDED_BY_SERVER}
         udp = None if is_over else await silent  # a server that is gone wakes nobody
-        return IdleResult(answer.address, limit, beyond, tuple(held), await busy, udp)
+        repeated = await _repeat_dead(context.timeouts, answer, held)
+        return IdleResult(
+            answer.address, limit, beyond, tuple(held), await busy, udp, repeated
+        )
     finally:
         busy.cancel()
         silent.cancel()
+
+
+async def _repeat_dead(
+    timeouts: Timeouts, answer: IdentityAnswer, held: Sequence[HeldConnection]
+) -> tuple[HeldConnection, ...]:
+    """Hold more connections if some died and several instances answer: whose died?"""
+    welcomes = [answer.handshake.welcome, *(each.handshake.welcome for each in held)]
+    dead = [each.plan for each in held if each.is_dead and each.plan.keepalive is None]
+    plan = min(dead, key=lambda each: each.rung, default=None)
+    if plan is None or plan.rung > _MAX_REPEATED_SECONDS:
+        return ()
+    if len({each.boot_id for each in welcomes if each is not None}) <= 1:
+        return ()
+    return tuple(
+        await asyncio.gather(
+            *(hold(timeouts, answer.address, plan) for _ in range(REPEAT_COUNT))
+        )
+    )
 
 
 async def _keep_udp_silent(

@@ -92,6 +92,15 @@ class HeldConnection:
         return HoldOutcome.SILENT
 
     @property
+    def is_dead(self) -> bool:
+        """Whether it died, and not by the server itself."""
+        return self.outcome in {
+            HoldOutcome.RESET,
+            HoldOutcome.CLOSED,
+            HoldOutcome.SILENT,
+        }
+
+    @property
     def unacknowledged(self) -> bool:
         """Whether the kernel at the waking end received no acknowledgement.
 
@@ -177,7 +186,8 @@ class IdleResult:
     """The connections at one address; ``beyond`` are rungs above the server's limit.
 
     ``busy`` are connections that were used meanwhile. ``udp`` are silent UDP flows, None
-    if the server cannot wait on them.
+    if the server cannot wait on them. ``repeated`` were held afterwards for the shortest
+    time after which one died, if several instances answer.
     """
 
     address: Address
@@ -186,3 +196,4 @@ class IdleResult:
     held: tuple[HeldConnection, ...] = ()
     busy: tuple[BusyConnection, ...] = ()
     udp: UdpSilences | None = None
+    repeated: tuple[HeldConnection, ...] = ()

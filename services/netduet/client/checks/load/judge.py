@@ -18,6 +18,7 @@ from netduet.client.checks.load.findings import (
     small_windows,
 )
 from netduet.client.checks.load.format import format_milliseconds, format_rate
+from netduet.client.checks.load.ill_instance import add_instance
 from netduet.client.checks.load.results import (
     LatencySpread,
     LoadResult,
@@ -55,14 +56,16 @@ def judge(result: LoadResult, options: CheckOptions) -> Judgement:
     findings: list[Finding] = []
     for phase in result.phases:
         for flow in phase.flows:
-            findings += find_failures(flow)
+            findings += _named(result, flow, find_failures(flow))
     for phase in single.values():
         flow = phase.flows[0]
-        findings += find_crawling(flow, result.bursts, result.scaling_removed)
+        crawling = find_crawling(flow, result.bursts, result.scaling_removed)
+        findings += _named(result, flow, crawling)
         found = (
             judge_rate(flow, min_rate, limiting_part(phase, flow)) if min_rate else None
         )
-        findings += [] if found is None or find_failures(flow) else [found]
+        if found is not None and not find_failures(flow):
+            findings += _named(result, flow, [found])
     refused = [
         f"the server ended a transfer: {flow.server_refusal}"
         for phase in result.phases
@@ -95,6 +98,15 @@ def judge(result: LoadResult, options: CheckOptions) -> Judgement:
         _figures(result),
         doubt=None if findings else _doubt(result),
     )
+
+
+def _named(
+    result: LoadResult, flow: TransferFlow, findings: list[Finding]
+) -> list[Finding]:
+    """Return the findings about a transfer with the instance at fault."""
+    return [
+        add_instance(result.repeated, flow.direction, finding) for finding in findings
+    ]
 
 
 _ONE_WAY_PHASES: Final = frozenset(direction.value for direction in Direction)

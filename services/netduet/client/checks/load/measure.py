@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.load.burst_probe import count_bursts
+from netduet.client.checks.load.findings import find_crawling, find_failures
+from netduet.client.checks.load.ill_instance import transfer_by_instance
 from netduet.client.checks.load.latency_probe import LatencyProbe
 from netduet.client.checks.load.losses import lossy_part
 from netduet.client.checks.load.quota import byte_limit
 from netduet.client.checks.load.results import (
     BurstCount,
+    InstanceTransfer,
     LoadResult,
     Phase,
     TransferFlow,
@@ -81,7 +84,7 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> LoadResult:
     plan, timeouts = PLANS[context.profile], context.timeouts
     address = answer.address
     with LatencyProbe(address, plan.echo_interval, timeouts.answer) as probe:
-        load_run = _LoadRun(address, timeouts, plan, probe)
+        load_run = _LoadRun(address, timeouts, plan, probe, context.options.min_rate)
         await load_run.run()
         await in_thread(probe.finish)
         return load_run.result()
@@ -96,7 +99,9 @@ class _LoadRun:
         timeouts: Timeouts,
         plan: LoadPlan,
         probe: LatencyProbe,
+        min_rate: float,
     ) -> None:
+        self._min_rate = min_rate
         self._address = address
         self._timeouts = timeouts
         self._plan = plan
@@ -106,6 +111,7 @@ class _LoadRun:
         self._failed: Handshake | None = None
         self._bursts: tuple[BurstCount, ...] = ()
         self._scaling_removed: Direction | None = None
+        self._repeated: tuple[InstanceTransfer, ...] = ()
 
     def result(self) -> LoadResult:
         """Return what was measured, with the echoes of each phase."""
@@ -121,6 +127,7 @@ class _LoadRun:
             self._failed,
             self._bursts,
             self._scaling_removed,
+            self._repeated,
         )
 
     async def run(self) -> None:
@@ -135,6 +142,18 @@ class _LoadRun:
             if not await self._run_phase(directions, extent):
                 break
         await self._try_bursts()
+        await self._compare_instances()
+
+    async def _compare_instances(self) -> None:
+        """Find out whether a direction fails with one of several instances alone."""
+        for phase in self._phases[1:]:
+            for flow in phase.flows:
+                is_slow = flow.rate is not None and flow.rate < self._min_rate
+                failed = is_slow or find_failures(flow) or find_crawling(flow, ())
+                if failed and not self._repeated:
+                    self._repeated = await transfer_by_instance(
+                        self._address, self._timeouts, flow.direction
+                    )
 
     async def _try_bursts(self) -> None:
         """Find out what drops packets, in the directions that lost many."""

@@ -17,6 +17,7 @@ from netduet.net.time_span import Timed, TimeSpan
 if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.net.handshake import Handshake
+    from netduet.client.results.instance import Instance
     from netduet.client.results.location import Direction
     from netduet.wire.messages import TcpInfo
 
@@ -328,6 +329,14 @@ class BurstCount:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceTransfer:
+    """A short transfer on a single connection, and the instance that answered it."""
+
+    instance: Instance
+    flow: TransferFlow
+
+
+@dataclass(frozen=True, slots=True)
 class LoadResult:
     """What was measured at one address; ``skipped`` is why nothing was.
 
@@ -335,6 +344,8 @@ class LoadResult:
     is the opening of a connection that failed, unless the server refused it.
     ``bursts`` were tried in the directions whose transfers lost many packets.
     ``scaling_removed`` is the direction in which window scaling was removed.
+    ``repeated`` are short transfers on single connections, in a direction with a
+    failure, if several instances answer.
     """
 
     address: Address
@@ -344,3 +355,4 @@ class LoadResult:
     failed: Handshake | None = None
     bursts: tuple[BurstCount, ...] = ()
     scaling_removed: Direction | None = None
+    repeated: tuple[InstanceTransfer, ...] = ()

@@ -21,6 +21,7 @@ from netduet.client.results.verdict import (
     Judgement,
     Outcome,
 )
+from netduet.client.stats.instances import name_instance
 from netduet.net.time_span import TimeSpan
 
 MIN_SENT_SHARE: Final = 0.25
@@ -94,7 +95,7 @@ def _unconnected(observations: Observations, max_outage: float) -> Iterator[Find
 
 def _finding(observations: Observations, outage: Outage) -> Finding:
     when = describe.at(observations, outage.start)
-    return Finding(
+    finding = Finding(
         outage.failure,
         f"{observations.address}: {when}, {outage.description}",
         outage.evidence,
@@ -103,6 +104,9 @@ def _finding(observations: Observations, outage: Outage) -> Finding:
         _missed_deadline(observations, outage),
         Outcome.FAIL if outage.proven else Outcome.INCONCLUSIVE,
     )
+    if outage.failure_run is None:
+        return finding  # it is about flows that each met a single instance
+    return name_instance(finding, observations.new_connections.trials)
 
 
 def _figures(observations: Observations, outage: Outage) -> Figures:

@@ -163,6 +163,7 @@ async def watch(
             connect_tracker.failed,
             connect_tracker.void,
             connect_tracker.longest_void,
+            tuple(connect_tracker.trials),
         ),
         LongLivedConnection(
             detector.asked,
