@@ -78,6 +78,12 @@ def run(image: str, *words: str, label: str = "netduet.lab") -> Iterator[Result]
         raise RuntimeError(f"the lab's container left with {status}: see above")
 
 
+def module_command(name: str, image: str, module: str, *words: str) -> list[str]:
+    """Return the command that runs a module of the lab in a container of this name."""
+    command = ["docker", "run", "--rm", "--name", name, *OPTIONS]
+    return [*command, "--entrypoint", "python", image, "-m", module, *words]
+
+
 def _output(command: list[str]) -> str:
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True

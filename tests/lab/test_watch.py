@@ -16,21 +16,8 @@ pytestmark = pytest.mark.timeout(600)
 
 def test_outages_are_reported_with_length_and_direction() -> None:
     """Lengths are right within 0.1 s, or within the accuracy that is possible."""
-    name = f"netduet-watching-{uuid.uuid4().hex[:12]}"
-    command = ["docker", "run", "--rm", "--name", name, *container.OPTIONS]
-    command += [
-        "--entrypoint",
-        "python",
-        container.build(),
-        "-m",
-        "tests.lab.watch_run",
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=300, check=False)
-    finally:
-        remove = ["docker", "rm", "-f", name]
-        subprocess.run(remove, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    done = run_module("tests.lab.watch_run")
+    assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(results) == len(OUTAGES)
     for result in results:
@@ -40,3 +27,23 @@ def test_outages_are_reported_with_length_and_direction() -> None:
         ), results
         assert result["started"], results
         assert result["status"] == 0, results
+
+
+def test_cut_link_is_reported_by_the_nodes_at_its_ends() -> None:
+    """In a cluster of three nodes, the third one has nothing to report."""
+    done = run_module("tests.lab.day.run", "--row", "link-cut", "--scale", "0.1")
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    assert "1 faults, 1 of them reported rightly; 0 reports of nothing" in done.stdout
+
+
+def run_module(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the lab in its container."""
+    name = f"netduet-watching-{uuid.uuid4().hex[:12]}"
+    command = container.module_command(name, container.build(), module, *words)
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False
+        )
+    finally:
+        remove = ["docker", "rm", "-f", name]
+        subprocess.run(remove, capture_output=True, timeout=60, check=False)
