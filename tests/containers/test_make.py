@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from netduet import __version__
 from tests.containers.sandbox import Images
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,15 @@ def clone(images: Images, tmp_path: Path) -> Iterator[Clone]:
     created = Clone(tmp_path, f"netduet-test-{uuid.uuid4().hex[:8]}", port)
     yield created
     created.make("down")
+
+
+def test_images_are_tagged_with_the_version(
+    images: Images, engine: docker.DockerClient
+) -> None:
+    """Make images tags what the manifests want, not only `latest`."""
+    for name in (images.server, images.client):
+        tagged = engine.images.get(f"{name}:{__version__}")
+        assert tagged.id == engine.images.get(f"{name}:latest").id
 
 
 def test_up_prints_the_verdict_and_down_removes_all(

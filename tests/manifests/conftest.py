@@ -20,11 +20,17 @@ Render = Callable[[Path], list[Manifest]]
 
 
 @pytest.fixture(scope="session")
-def render() -> Render:
-    """Return what renders a folder; a kubectl that is missing is an error, no skip."""
+def kubectl() -> Path:
+    """Return the path of kubectl; one that is missing is an error, no skip."""
     ours = Path(sys.executable).with_name("kubectl")
-    kubectl = str(ours) if ours.exists() else shutil.which("kubectl")
-    assert kubectl is not None, "no kubectl: make .venv anew, or install one"
+    found = ours if ours.exists() else shutil.which("kubectl")
+    assert found is not None, "no kubectl: make .venv anew, or install one"
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def render(kubectl: Path) -> Render:
+    """Return what renders a folder."""
 
     def rendered(folder: Path) -> list[Manifest]:
         done = subprocess.run(
