@@ -2,13 +2,15 @@
 
 Each declaration is the truth, and these files show it: .env.example, the
 configuration reference, the environment entries of docker-compose.yml, the page
-of all checks and failures, the list of log events, the schema of the report.
+of all checks and failures, the list of log events, the schema of the report, the
+alert rules as the Prometheus operator takes them.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +59,17 @@ MEANINGS = {
     Severity.PERFORMANCE: "everything works, but slowly or unevenly",
     Severity.PROBE: "the client itself failed: little is known of the network",
 }
+
+RULE_HEADER = """\
+# deploy/prometheus/netduet.rules.yaml for the Prometheus operator; generated: make docs
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: netduet
+  namespace: netduet
+  labels: {app.kubernetes.io/part-of: netduet}
+spec:
+"""
 
 NEEDS = """
 ## What applications need
@@ -167,6 +180,8 @@ def files() -> Iterator[tuple[Path, str]]:
     schema = json.dumps(ReportDocument.model_json_schema(), indent=2)
     yield ROOT / "docs/report.schema.json", schema + "\n"
     yield ROOT / "docker-compose.yml", compose()
+    rules = (ROOT / "deploy/prometheus/netduet.rules.yaml").read_text()
+    yield ROOT / "deploy/kubernetes/monitoring/rules.yaml", prometheus_rule(rules)
 
 
 def checks() -> str:
@@ -243,6 +258,12 @@ def events() -> str:
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in logs.EVENTS.items()]
     parts.append(RUNS)
     return "".join(parts)
+
+
+def prometheus_rule(rules: str) -> str:
+    """Return a file of alert rules as an object of the Prometheus operator."""
+    groups = rules[rules.index("groups:") :]
+    return RULE_HEADER + textwrap.indent(groups, "  ")
 
 
 def compose() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 KUBERNETES: Final = ROOT / "deploy/kubernetes"
+FOLDERS: Final = ("server", "check", "cron", "blocked", "mesh")
 
 Manifest = dict[str, Any]
 Render = Callable[[Path], list[Manifest]]
@@ -44,3 +47,20 @@ def render(kubectl: Path) -> Render:
         return list(yaml.safe_load_all(done.stdout))
 
     return rendered
+
+
+@pytest.fixture(scope="session")
+def everything(
+    render: Render, tmp_path_factory: pytest.TempPathFactory
+) -> list[Manifest]:
+    """Render all folders and the optional component at once, as an overlay would."""
+    overlay = tmp_path_factory.mktemp("overlay")
+    beside = os.path.relpath(KUBERNETES, overlay)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{beside}/{folder}" for folder in FOLDERS],
+        "components": [f"{beside}/monitoring"],
+    }
+    (overlay / "kustomization.yaml").write_text(json.dumps(kustomization))
+    return render(overlay)

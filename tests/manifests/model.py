@@ -43,6 +43,14 @@ def workloads(manifests: Iterable[Manifest]) -> Iterator[Workload]:
             )
 
 
+def pods(manifests: Iterable[Manifest]) -> Iterator[tuple[Workload, Manifest]]:
+    """Yield each container, with the workload that it is of."""
+    for workload in workloads(manifests):
+        assert "initContainers" not in workload.pod
+        for container in workload.pod["containers"]:
+            yield workload, container
+
+
 def selector_matches(selector: Mapping[str, Any], labels: Labels) -> bool:
     """Tell whether a selector of labels chooses a pod (LabelSelector, meta/v1)."""
     wanted = selector.get("matchLabels", {})

@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -18,9 +19,18 @@ from tests.containers.sandbox import Images, Sandbox
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy/prometheus"
-SERVER = "server:12346"
+SERVERS, CLIENTS = "tasks.server", "tasks.client"
+"""The names that the stack gives, at which the shipped configuration scrapes."""
 
-StartPrometheus = Callable[..., Prometheus]
+ADMIN = {
+    "NETDUET_SERVER_ADMIN_HOST": "*",
+    "NETDUET_SERVER_ADMIN_PORT": "12346",
+    "NETDUET_CLIENT_ADMIN_HOST": "*",
+    "NETDUET_CLIENT_ADMIN_PORT": "12347",
+}
+"""The admin ports, as the stack sets them."""
+
+StartPrometheus = Callable[[Network], Prometheus]
 
 
 @pytest.fixture(scope="session")
@@ -50,25 +60,36 @@ def prometheus_image(engine: docker.DockerClient, images: Images) -> str:
     return str(built.id)
 
 
+def rules() -> dict[str, Any]:
+    """Return the shipped rules."""
+    loaded: dict[str, Any] = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
+    return loaded
+
+
+def alert_names() -> set[str]:
+    """Return the names of the shipped alerts."""
+    return {rule["alert"] for group in rules()["groups"] for rule in group["rules"]}
+
+
 @pytest.fixture
 def start_prometheus(prometheus_image: str, sandbox: Sandbox) -> StartPrometheus:
-    """Return what starts a Prometheus that scrapes each second, ``server`` or others."""
+    """Return what starts a Prometheus with the shipped files, in a hurry.
 
-    def start(network: Network, *targets: str) -> Prometheus:
-        rules = yaml.safe_load((RULES / "netduet.rules.yaml").read_text())
-        for group in rules["groups"]:
+    It scrapes, evaluates and looks names up each second, and alerts after a second.
+    """
+
+    def start(network: Network) -> Prometheus:
+        hasty = rules()
+        for group in hasty["groups"]:
             for rule in group["rules"]:
-                rule["for"] = "1s"  # the rules as they are, with less patience
+                rule["for"] = "1s"
         config = yaml.safe_load((RULES / "prometheus.yaml").read_text())
-        config["global"] = {
-            "scrape_interval": "1s",
-            "scrape_timeout": "1s",
-            "evaluation_interval": "1s",
-        }
+        for interval in ("scrape_interval", "evaluation_interval", "scrape_timeout"):
+            config["global"][interval] = "1s"
         config["rule_files"] = ["/tmp/rules.yaml"]
-        [job] = config["scrape_configs"]
-        del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": list(targets or (SERVER,))}]
+        for job in config["scrape_configs"]:
+            for names in job["dns_sd_configs"]:
+                names["refresh_interval"] = "1s"
         run = (
             'echo "$RULES" >/tmp/rules.yaml && echo "$CONFIG" >/tmp/prometheus.yaml '
             "&& exec prometheus --config.file=/tmp/prometheus.yaml "
@@ -78,7 +99,7 @@ def start_prometheus(prometheus_image: str, sandbox: Sandbox) -> StartPrometheus
             prometheus_image,
             network,
             command=["sh", "-c", run],
-            env={"RULES": yaml.safe_dump(rules), "CONFIG": yaml.safe_dump(config)},
+            env={"RULES": yaml.safe_dump(hasty), "CONFIG": yaml.safe_dump(config)},
             ports={9090: None},
         )
         host, port = container.get_container_host_ip(), container.get_exposed_port(9090)
