@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from netduet.client.net.dial import Address
@@ -22,13 +22,6 @@ from netduet.client.outages.events import (
     ProbeEvent,
     ServerRestart,
     of_kind,
-)
-from netduet.client.outages.loss_tracker import LossCounts
-from netduet.client.outages.observations import (
-    DatagramObservations,
-    LongLivedConnection,
-    NewConnections,
-    Observations,
 )
 from netduet.client.outages.open_outage import (
     ProbeState,
@@ -51,7 +44,7 @@ from netduet.client.outages.outage import (
     OutageStarted,
     OutageUpdated,
 )
-from netduet.client.results.location import Location
+from netduet.client.watch.recent_counts import ProbeTotals, RecentCounts
 from netduet.net.time_span import Timed, TimeSpan
 
 QUIET_SECONDS: Final = 1.8
@@ -67,34 +60,11 @@ every few seconds is never quiet for long, and all losses are certain by then.""
 MAX_EVENTS: Final = 200
 """Maximum events of an episode; then it is reported in parts."""
 
-WINDOW_SECONDS: Final = 300.0
-"""Losses of the last one to two such windows determine what chance may cause."""
-
 MAX_RECENT_OUTAGES: Final = 8
 """Outages whose aftermath is recognised."""
 
 SILENCES: Final = frozenset({OUTAGE, REFUSED, DATAGRAMS_ONLY})
 """Classes of an ongoing outage in which no datagrams arrive."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTotals:
-    """The counters of a peer's probes since the watch began."""
-
-    up: LossCounts
-    down: LossCounts
-    connections_started: int = 0
-    connections_failed: int = 0
-    questions_asked: int = 0
-    questions_answered: int = 0
-    server_stalls: tuple[TimeSpan, ...] = ()
-    send_blocked: tuple[TimeSpan, ...] = ()
-    send_error: str = ""
-
-    @property
-    def connections_worked(self) -> int:
-        """The number of new connections that worked."""
-        return self.connections_started - self.connections_failed
 
 
 class OutageTracker:
@@ -116,8 +86,6 @@ class OutageTracker:
         """
         self.ongoing: Outage | None = None
         """The ongoing outage as it was last reported."""
-        self._address = address
-        self._period = period
         self._connect_period = connect_period
         self._rules = watch_rules(max_outage)
         self._numbers = numbers
@@ -129,10 +97,6 @@ class OutageTracker:
         self._was_up = True
         """Whether nothing was wrong at the last update."""
         self._recent_outages: deque[Outage] = deque(maxlen=MAX_RECENT_OUTAGES)
-        self._rotated_at = float("-inf")
-        self._latest_totals = self._base_totals = ProbeTotals(
-            LossCounts(), LossCounts()
-        )
         self._new_port_at = float("-inf")
         self._never_answered = False
         """Whether the peer had never answered when the ongoing outage started."""
@@ -144,9 +108,7 @@ class OutageTracker:
         """The number of new connections that worked in the latest silence."""
         self._late_stall: ConnectionStall | None = None
         """An ongoing stall that a closed outage caused."""
-        self._recent_runs: deque[tuple[float, LossRun | ConnectFailureRun]] = deque(
-            maxlen=MAX_EVENTS
-        )
+        self._recent = RecentCounts(address, period, connect_period)
 
     def update(
         self,
@@ -156,12 +118,11 @@ class OutageTracker:
         totals: ProbeTotals,
     ) -> list[OutageNotice]:
         """Add the latest state and events; return what to report."""
-        self._rotate(now, totals)
+        self._recent.rotate(now, totals)
         for event in events:
             self._events.append(event)
             self._last_activity = now
-            if isinstance(event, LossRun | ConnectFailureRun):
-                self._recent_runs.append((now, event))
+            self._recent.add(event, now)
         state = self._without_late_stall(state)
         notices: list[OutageNotice] = []
         start = state.start
@@ -267,7 +228,8 @@ class OutageTracker:
         return span.start - margin <= instant <= span.end + margin
 
     def _close(self, now: float, totals: ProbeTotals) -> list[OutageNotice]:
-        observations = self._observations(now, totals)
+        late = () if self._late_stall is None else (self._late_stall,)
+        observations = self._recent.observations(now, totals, (*self._events, *late))
         classified = classify(observations, correlate(observations), self._rules)
         outages = [
             outage
@@ -338,56 +300,3 @@ class OutageTracker:
         return outage.failure == OLD_CONNECTIONS and any(
             self._near(outage.start, earlier) for earlier in self._recent_outages
         )
-
-    def _rotate(self, now: float, totals: ProbeTotals) -> None:
-        """Move the window of recent counts; copy the streams' counts, which change."""
-        if now - self._rotated_at < WINDOW_SECONDS:
-            return
-        self._rotated_at = now
-        self._base_totals = self._latest_totals
-        up, down = replace(totals.up), replace(totals.down)
-        self._latest_totals = replace(totals, up=up, down=down)
-        while self._recent_runs and self._recent_runs[0][0] < now - 2 * WINDOW_SECONDS:
-            self._recent_runs.popleft()
-
-    def _observations(self, now: float, totals: ProbeTotals) -> Observations:
-        """Return the episode's events, with the counts of the recent windows."""
-        runs = [event for _, event in self._recent_runs]
-        loss_runs = [run for run in runs if isinstance(run, LossRun)]
-        base = self._base_totals
-        stalls = of_kind(self._events, ConnectionStall)
-        up = sum(run.lost for run in loss_runs if run.where != Location.FROM_SERVER)
-        down = sum(run.lost for run in loss_runs if run.where == Location.FROM_SERVER)
-        failed = sum(run.failed for run in runs if isinstance(run, ConnectFailureRun))
-        return Observations(
-            self._address,
-            min((event.start for event in self._events), default=now),
-            now,
-            DatagramObservations(
-                self._period,
-                up=_scattered(totals.up, base.up, up),
-                down=_scattered(totals.down, base.down, down),
-                error=totals.send_error,
-                server_stalls=totals.server_stalls,
-                send_blocked=totals.send_blocked,
-            ),
-            NewConnections(
-                self._connect_period,
-                totals.connections_started - base.connections_started,
-                max(0, totals.connections_failed - base.connections_failed - failed),
-            ),
-            LongLivedConnection(
-                totals.questions_asked - base.questions_asked,
-                totals.questions_answered - base.questions_answered,
-                retransmits=None,
-            ),
-            of_kind(self._events, LossRun),
-            of_kind(self._events, ServerRestart),
-            of_kind(self._events, ConnectFailureRun),
-            stalls if self._late_stall is None else (*stalls, self._late_stall),
-        )
-
-
-def _scattered(now: LossCounts, base: LossCounts, in_runs: int) -> LossCounts:
-    """Return the recent datagrams, and those lost outside of loss runs."""
-    return LossCounts(now.sent - base.sent, max(0, now.lost - base.lost - in_runs))

@@ -35,13 +35,10 @@ from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
 from netduet.client.stats.histogram import RoundTrips
-from netduet.client.watch.outage_tracker import (
-    QUIET_SECONDS,
-    OutageTracker,
-    ProbeTotals,
-)
+from netduet.client.watch.outage_tracker import QUIET_SECONDS, OutageTracker
 from netduet.client.watch.peer_identity import PeerIdentity
 from netduet.client.watch.port_trial import RING_SIZE, is_answered_from_new_port
+from netduet.client.watch.recent_counts import ProbeTotals
 from netduet.client.watch.send_blocks import SendBlocks
 from netduet.net.time_span import TimeSpan
 

@@ -28,10 +28,9 @@ from netduet.client.results.location import Location
 from netduet.client.watch.outage_tracker import (
     MAX_EVENTS,
     QUIET_SECONDS,
-    WINDOW_SECONDS,
     OutageTracker,
-    ProbeTotals,
 )
+from netduet.client.watch.recent_counts import WINDOW_SECONDS, ProbeTotals
 from netduet.net.time_span import TimeSpan
 
 ADDRESS = Address(2, "192.0.2.1", 12345)
