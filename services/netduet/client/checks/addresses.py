@@ -73,6 +73,7 @@ class AddressCheck(Generic[Result]):
         heavy: bool = False,
         after: tuple[str, ...] = ("balance",),
         following: tuple[str, ...] = (),
+        alongside: tuple[str, ...] = (),
     ) -> Check[AddressResults[Result]]:
         """Return the check; it needs an address of a server that can be talked to."""
         needs = ("identity",)
@@ -86,6 +87,7 @@ class AddressCheck(Generic[Result]):
             heavy,
             after,
             following=following,
+            alongside=alongside,
         )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:

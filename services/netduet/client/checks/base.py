@@ -82,7 +82,10 @@ class Check(Generic[Measurement]):
     """A check. Without those that it ``needs`` it is skipped.
 
     ``after`` names checks that it waits for if they run; it is skipped when one of them
-    blocks. It also waits for those in ``following``, whatever they come to. Two ``heavy`` checks, which fill the path, never run at the same time.
+    blocks. It also waits for those in ``following``, whatever they come to. It does not
+    wait for those in ``alongside``, but is skipped when one of them blocks; on a slow path
+    they are as in ``after``. Two ``heavy`` checks, which fill the path, never run at the
+    same time.
     ``failures`` are its failure classes, in the catalogue's order. ``judges`` are the
     expectations whose targets it judges.
     """
@@ -97,6 +100,7 @@ class Check(Generic[Measurement]):
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)
     following: tuple[str, ...] = ()
+    alongside: tuple[str, ...] = ()
 
 
 DEFECT: Final = Failure(

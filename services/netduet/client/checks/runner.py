@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from netduet.client.checks import CHECKS
 from netduet.client.checks.catalogue import CATALOGUE, severity
+from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.investigation import investigate
 from netduet.client.checks.proxy_evidence import SOURCES, has_seen_proxy
 from netduet.client.checks.reach.results import ReachResult
@@ -89,8 +91,9 @@ class CheckRunner:
                     if name in tasks
                 ]
                 earlier = [tasks[name] for name in check.following if name in tasks]
+                beside = [tasks[name] for name in check.alongside if name in tasks]
                 tasks[check.name] = asyncio.create_task(
-                    self._run_when_ready(check, needs, earlier)
+                    self._run_when_ready(check, needs, earlier, beside)
                 )
             for task in tasks.values():
                 done = await task
@@ -157,27 +160,35 @@ class CheckRunner:
         check: Check[Any],
         needs: list[asyncio.Task[CheckResult]],
         earlier: list[asyncio.Task[CheckResult]],
+        beside: list[asyncio.Task[CheckResult]],
     ) -> CheckResult:
         """Wait for the needed checks, the earlier ones, and for other heavy ones."""
         if check.name in self._earlier:
             return self._earlier[check.name]
-        before = [await asyncio.shield(task) for task in needs]
+        blocked = await _first_blocking(needs)
         for task in earlier:
             await asyncio.shield(task)
-        blocked = next(
-            (check_result for check_result in before if check_result.blocks), None
-        )
+        if blocked is None and self._is_slow():
+            blocked = await _first_blocking(beside)
         if blocked is not None:
-            cause = blocked.follows or blocked.check
-            return skipped_because_of(check.name, check.question, cause)
+            return _skipped(check, blocked)
         if not check.heavy:
             done = await self._run_check(check)
         else:
             async with self._path:
                 done = await self._run_check(check)
+        blocked = await _first_blocking(beside)
+        if blocked is not None:
+            done = _skipped(check, blocked)
         if self._checkpoint is not None:
             self._checkpoint.save(done)
         return done
+
+    def _is_slow(self) -> bool:
+        """Whether a path to the target is so slow that checks are in each other's way."""
+        identity = self._context.measured.get(IdentityResult)
+        rates = identity.rates if isinstance(identity, IdentityResult) else {}
+        return any(rate < math.inf for rate in rates.values())
 
     async def _run_check(self, check: Check[Any]) -> CheckResult:
         start = self._running[check.name] = time.monotonic()
@@ -243,6 +254,19 @@ class CheckRunner:
             fields["netduet.notes"] = [note.failure for note in done.notes]
         logs.logger().info("check.finished", **fields)
         self._on_result(done)
+
+
+async def _first_blocking(
+    tasks: list[asyncio.Task[CheckResult]],
+) -> CheckResult | None:
+    """Wait for checks; return the first that others cannot do without, None for none."""
+    results = [await asyncio.shield(task) for task in tasks]
+    return next((each for each in results if each.blocks), None)
+
+
+def _skipped(check: Check[Any], blocked: CheckResult) -> CheckResult:
+    cause = blocked.follows or blocked.check
+    return skipped_because_of(check.name, check.question, cause)
 
 
 def _left_open(done: CheckResult) -> CheckResult:

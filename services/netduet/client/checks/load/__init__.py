@@ -20,4 +20,5 @@ CHECK: Final = AddressCheck(
     FAILURES,
     heavy=True,
     after=("balance", "size"),
+    following=("udp",),
 )

@@ -133,14 +133,19 @@ class _LoadRun:
     async def run(self) -> None:
         """Run all phases; stop after one that went wrong."""
         plan = self._plan
-        await self._measure_idle()
         steps: list[tuple[tuple[Direction, ...], TransferExtent]]
         steps = [((Direction.UP,), plan.each_way), ((Direction.DOWN,), plan.each_way)]
         if plan.both_ways is not None:
             steps.append(((Direction.UP, Direction.DOWN), plan.both_ways))
-        for directions, extent in steps:
-            if not await self._run_phase(directions, extent):
-                break
+        async with contextlib.AsyncExitStack() as stack:
+            # All at once, and early: each handshake takes two round trips.
+            opened, _ = await asyncio.gather(
+                self._open_connections(stack, [ways for ways, _ in steps]),
+                self._measure_idle(),
+            )
+            for (directions, extent), connections in zip(steps, opened, strict=True):
+                if not await self._run_phase(directions, extent, connections):
+                    break
         await self._try_bursts()
         await self._compare_instances()
 
@@ -191,27 +196,30 @@ class _LoadRun:
         self._phases.append(Phase(name, start, end, flows, cpu_share=cpu_share))
 
     async def _run_phase(
-        self, directions: tuple[Direction, ...], extent: TransferExtent
+        self,
+        directions: tuple[Direction, ...],
+        extent: TransferExtent,
+        connections: list[list[FramedConnection]],
     ) -> bool:
-        """Fill the path in these directions; return whether all went well."""
+        """Fill the path in these directions; return whether all went well.
+
+        ``connections`` are those of each direction.
+        """
+        if not all(connections):
+            return False
         await self._wait_until_drained()
-        async with contextlib.AsyncExitStack() as stack:
-            transfers = []
-            for direction in directions:
-                connections = await self._open_connections(stack, len(directions))
-                if not connections:
-                    return False
-                if not self._phases[1:]:
-                    await self._compare_handshakes(connections[0])
-                transfers.append(Transfer(direction, connections, extent))
-            start, cpu_before = time.monotonic(), time.process_time()
-            flows = await asyncio.gather(
-                *(transfer.run(self._address, self._timeouts) for transfer in transfers)
-            )
-            name = "both" if len(flows) > 1 else directions[0].value
-            if len(flows) == 1:
-                flows = [await self._repeat_stopped(flows[0])]
-            self._add_phase(name, start, cpu_before, *flows)
+        transfers = [
+            Transfer(direction, its_connections, extent)
+            for direction, its_connections in zip(directions, connections, strict=True)
+        ]
+        start, cpu_before = time.monotonic(), time.process_time()
+        flows = await asyncio.gather(
+            *(transfer.run(self._address, self._timeouts) for transfer in transfers)
+        )
+        name = "both" if len(flows) > 1 else directions[0].value
+        if len(flows) == 1:
+            flows = [await self._repeat_stopped(flows[0])]
+        self._add_phase(name, start, cpu_before, *flows)
         return all(
             not (flow.stall or flow.connection_error or flow.server_refusal)
             for flow in flows
@@ -245,9 +253,29 @@ class _LoadRun:
         return replace(flow, repeated=repeated.carried[0])
 
     async def _open_connections(
+        self, stack: contextlib.AsyncExitStack, steps: list[tuple[Direction, ...]]
+    ) -> list[list[list[FramedConnection]]]:
+        """Open the connections of each direction of each step, as many as can be."""
+        opened = await asyncio.gather(
+            *(
+                asyncio.gather(
+                    *(
+                        self._open_for_transfer(stack, len(directions))
+                        for _ in directions
+                    )
+                )
+                for directions in steps
+            )
+        )
+        first = opened[0][0]
+        if first:
+            await self._compare_handshakes(first[0])
+        return [list(each) for each in opened]
+
+    async def _open_for_transfer(
         self, stack: contextlib.AsyncExitStack, direction_count: int
     ) -> list[FramedConnection]:
-        """Open the connections of a transfer, as many as can be opened."""
+        """Open the connections of one transfer."""
         opened = []
         count = max(1, self._plan.connections // direction_count)
         contexts = [

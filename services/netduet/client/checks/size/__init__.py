@@ -19,4 +19,6 @@ CHECK: Final = AddressCheck(
     "Does data of any size get through?",
     FAILURES,
     heavy=True,
+    after=(),
+    alongside=("balance",),
 )

@@ -3,12 +3,13 @@
 First a single packet, as long as the sender's kernel makes them. If it stalls, the
 limit is searched below it. Data of many packets proves nothing about single ones: a
 virtual link passes it in one piece, without the length check that a packet of 1,400
-bytes fails.
+bytes fails. It is tried at the same time, so that a long round trip is waited for once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -60,8 +61,9 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
     if answer.is_service:
         return await _measure_service(answer, context.timeouts)
     try_plan = partial(run_trial, answer.address, context.timeouts)
+    is_slow = answer.rate < math.inf
     up, down = await asyncio.gather(
-        *(search(try_plan, direction) for direction in Direction)
+        *(search(try_plan, direction, is_slow=is_slow) for direction in Direction)
     )
     return SizeResult(answer.address, up, down)
 
@@ -78,19 +80,31 @@ async def search(
     try_plan: TrialFunction,
     direction: Direction,
     larger_sizes: Sequence[int] = LARGER_BYTES,
+    *,
+    is_slow: bool = False,
 ) -> tuple[SizeTrial, ...]:
-    """Return the trials that determine what passes in one direction."""
-    full = TrialPlan(direction)
-    trials = [await try_plan(full)]
-    if trials[0].outcome is TrialOutcome.UNOPENED:
-        trials.append(await try_plan(full))
-    first = trials[-1]
-    if first.outcome is TrialOutcome.UNOPENED:
-        return tuple(trials)
+    """Return the trials that determine what passes in one direction.
+
+    On a slow path, larger sizes would delay a single packet: they come after it.
+    """
+    larger = [TrialPlan(direction, size) for size in larger_sizes]
+    try_larger = partial(_try_concurrently, try_plan, larger)
+    in_parallel = None if is_slow else asyncio.ensure_future(try_larger())
+    try:
+        full = TrialPlan(direction)
+        trials = [await try_plan(full)]
+        if trials[0].outcome is TrialOutcome.UNOPENED:
+            trials.append(await try_plan(full))
+        first = trials[-1]
+        if first.outcome is TrialOutcome.UNOPENED:
+            return tuple(trials)
+        trials += await (in_parallel or try_larger())
+    finally:
+        if in_parallel is not None:
+            in_parallel.cancel()
     if first.delivered:
-        larger = [TrialPlan(direction, size) for size in larger_sizes]
-        return (*trials, *await _try_with_repeats(try_plan, larger))
-    trials += await _search_below(try_plan, direction, first, larger_sizes)
+        return (*trials, *await _repeat_failed(try_plan, trials))
+    trials += await _search_below(try_plan, direction, first)
     if _first_was_chance(trials):
         # Only the first one was lost, so other failures are also repeated.
         failed = [
@@ -106,14 +120,17 @@ async def search(
     return tuple(trials)
 
 
-async def _try_with_repeats(
-    try_plan: TrialFunction, plans: list[TrialPlan]
+async def _repeat_failed(
+    try_plan: TrialFunction, trials: list[SizeTrial]
 ) -> list[SizeTrial]:
-    """Try all concurrently, and those that fail once more."""
-    trials = await _try_concurrently(try_plan, plans)
+    """Try once more those larger than a packet that failed."""
     doubtful = (TrialOutcome.STALLED, TrialOutcome.ENDED, TrialOutcome.UNOPENED)
-    failed = [trial.plan for trial in trials if trial.outcome in doubtful]
-    return [*trials, *await _try_concurrently(try_plan, failed)]
+    failed = [
+        trial.plan
+        for trial in trials
+        if trial.outcome in doubtful and not trial.is_full_packet
+    ]
+    return await _try_concurrently(try_plan, failed)
 
 
 def _first_was_chance(trials: list[SizeTrial]) -> bool:
@@ -127,11 +144,9 @@ async def _search_below(
     try_plan: TrialFunction,
     direction: Direction,
     first: SizeTrial,
-    larger_sizes: Sequence[int],
 ) -> list[SizeTrial]:
-    """Try full packets again, larger sizes, and smaller packets."""
+    """Try full packets again, and smaller ones."""
     plans = [TrialPlan(direction)] * _FULL_PACKET_REPEATS
-    plans += [TrialPlan(direction, larger, brief=True) for larger in larger_sizes]
     low, high = MIN_SEARCH_BYTES, first.size
     sizes = [MIN_SEARCH_BYTES, *_evenly_between(low, high, _CONCURRENT_SIZES - 1)]
     trials: list[SizeTrial] = []

@@ -15,4 +15,5 @@ CHECK: Final = AddressCheck(
     "Is the network ever down, for how long, and in which direction?",
     FAILURES,
     heavy=True,
+    following=("udp",),
 )

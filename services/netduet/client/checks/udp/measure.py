@@ -34,8 +34,8 @@ PLANS: Final = {
 """Datagrams of a burst, by profile."""
 
 
-PATH_SHARE: Final = 0.5
-"""Share of a slow path's rate that a burst takes."""
+PATH_SHARE: Final = 0.3
+"""Share of a slow path's rate that a burst takes; ``churn`` runs beside it."""
 SLOW_PATH_SECONDS: Final = 3.0
 """Duration of a burst on a slow path, unless it has too few datagrams then."""
 MIN_DATAGRAMS: Final = 100
