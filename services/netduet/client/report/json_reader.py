@@ -116,6 +116,7 @@ def _finding(finding_part: FindingPart) -> Finding:
         outcome=finding_part.outcome,
         causes=tuple(finding_part.causes),
         place=finding_part.place,
+        explains=tuple(map(current_name, finding_part.explains)),
     )
 
 

@@ -70,6 +70,8 @@ class FindingPart(_Part):
     """Which need it is about (`tcp`, `udp`, `half-close`, `reset`, `idle`, `rate`); empty for what every application needs."""
     consequence: str = ""
     """What an application notices of it, and which middlebox is known to do that."""
+    explains: list[str] = []
+    """The failure classes, or whole checks, whose findings follow from it."""
 
 
 class CheckPart(_Part):
@@ -260,4 +262,5 @@ def _finding(finding: Finding) -> FindingPart:
         place=finding.place,
         need=known.need,
         consequence=known.consequence,
+        explains=list(finding.explains),
     )

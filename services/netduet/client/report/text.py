@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.results.expectation import compare_expectation
+from netduet.client.results.explained import follows_from
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
 from netduet.client.results.needs import Need
@@ -186,11 +187,24 @@ def verdict(
         done = ", ".join(result.check for result in target_verdict.results)
         yield from _labelled("completed", done or "none", (), width)
         yield from _labelled("not run", ", ".join(target_verdict.missing), (), width)
+    yield from _other_findings(target_verdict, width)
+
+
+def _other_findings(target_verdict: Verdict, width: int) -> Iterator[Line]:
+    """Yield what the root explains, by its class, and all else that was found."""
+    root = target_verdict.root
+    consequences: dict[str, None] = {}
+    others = []
     for check_result in target_verdict.results:
         for other in check_result.findings:
-            if other is not target_verdict.root:
-                also = f"{other.failure}: {other.seen}"
-                yield from _labelled("also", also, (), width)
+            if root is not None and follows_from(root, check_result.check, other):
+                consequences[other.failure] = None
+            elif other is not root:
+                others.append(f"{other.failure}: {other.seen}")
+    if consequences:
+        yield from _labelled("consequences", ", ".join(consequences), (), width)
+    for also in others:
+        yield from _labelled("also", also, (), width)
 
 
 def overall(verdicts: Sequence[Verdict]) -> Iterator[Line]:

@@ -17,8 +17,16 @@ def without_explained(found: list[tuple[str, Finding]]) -> list[tuple[str, Findi
     roots = [
         (check, finding)
         for check, finding in found
-        if explained.isdisjoint(
-            {finding.failure, finding.failure.partition(".")[0], check}
-        )
+        if explained.isdisjoint(_names(check, finding))
     ]
     return roots or found
+
+
+def follows_from(root: Finding, check: str, finding: Finding) -> bool:
+    """Whether a finding of a check is a consequence of the root."""
+    return finding is not root and not _names(check, finding).isdisjoint(root.explains)
+
+
+def _names(check: str, finding: Finding) -> set[str]:
+    """Return the names by which another finding may explain this one."""
+    return {finding.failure, finding.failure.partition(".")[0], check}

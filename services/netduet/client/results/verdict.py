@@ -57,7 +57,8 @@ class Finding:
     causes of the class; reports show them first. ``place`` is where on the path it is,
     behind the side: "beyond hop 3 (198.51.100.1)". ``explains`` names the classes, or
     whole checks, that follow from it; ``culprit`` is the instance that was met, which
-    the headline names if there are several.
+    the headline names if there are several. ``superseded`` are those causes of the class
+    that the evidence rules out, or that one of ``causes`` says more precisely.
     """
 
     failure: str
@@ -71,10 +72,12 @@ class Finding:
     place: str = ""
     explains: tuple[str, ...] = ()
     culprit: str = ""
+    superseded: tuple[str, ...] = ()
 
     def likely_causes(self, failure: Failure) -> tuple[str, ...]:
         """Return its causes and those of its class, the likeliest first."""
-        return tuple(dict.fromkeys((*self.causes, *failure.causes)))
+        general = [each for each in failure.causes if each not in self.superseded]
+        return tuple(dict.fromkeys((*self.causes, *general)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.checks.investigation.judge import explain, is_about_losses
 from netduet.client.checks.investigation.results import Clues
 from netduet.client.net.dial import Address
@@ -56,6 +57,26 @@ def test_icmp_error_names_who_rejects(
     assert found.place.startswith(place)
     assert bool(found.place) is bool(place)
     assert offender in found.evidence[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("failure", "refusal"),
+    [
+        ("reach.refused", ProbeResult(Response.PORT_UNREACHABLE, ROUTER, 1, "E")),
+        ("reach.unreachable", ProbeResult(Response.PROHIBITED, ROUTER, 1, "E")),
+        ("reach.unreachable", ProbeResult(Response.TTL_EXCEEDED, ROUTER, 1, "E")),
+        ("reach.port_unreachable", ProbeResult(Response.PROHIBITED, ROUTER, 1, "E")),
+        ("reach.other", ProbeResult(Response.OTHER, "", 0, "EPERM")),
+        ("udp.rejected", ProbeResult(Response.PROHIBITED, ROUTER, 1, "E")),
+    ],
+)
+def test_proven_culprit_leaves_no_other_cause(
+    failure: str, refusal: ProbeResult
+) -> None:
+    """What the class says in general would say it again, or something else."""
+    found = explained(Finding(failure, "s"), refusal=refusal)
+    assert found.likely_causes(CATALOGUE[found.failure]) == found.causes
+    assert len(found.causes) == 1
 
 
 def test_closed_port_of_the_target_is_no_firewall() -> None:
@@ -111,6 +132,9 @@ def test_reset_from_nearer_than_the_target_is_a_firewalls(
     found = explained(REFUSED, refusal=refusal, reset_ttl=ttl, datagrams=trace)
     assert found.where is (Location.INTERMEDIARY if is_nearer else None)
     assert bool(found.causes) is is_nearer
+    causes = found.likely_causes(CATALOGUE["reach.refused"])
+    assert sum("tcp-reset" in cause for cause in causes) == 1
+    assert "not running" in causes[int(is_nearer)]
     assert found.figures["reset_ttl"] == ttl
 
 

@@ -125,6 +125,7 @@ def test_root_has_all_details_of_its_class() -> None:
         "place": "",
         "need": "",
         "consequence": "",
+        "explains": [],
     }
     assert (target["root_check"], target["follows"]) == ("reach", ["path"])
     assert target["checks"][1]["findings"] == [target["root"]]

@@ -140,6 +140,21 @@ def test_other_findings_follow_the_root() -> None:
     assert lines[-1] == "  also           identity.closed: it closed"
 
 
+def test_consequences_of_the_root_are_named_in_one_line() -> None:
+    """What the root explains needs no attention of its own, unlike everything else."""
+    root = Finding("flows.table_full", "s", explains=("churn.table_full", "load"))
+    lines = verdict(
+        done("flows", root),
+        done("churn", Finding("churn.table_full", "none passes")),
+        done("load", Finding("load.slow", "slow"), Finding("load.slow", "slower")),
+        done("size", Finding("size.changed", "changed")),
+    )
+    assert lines[-2:] == [
+        "  consequences   churn.table_full, load.slow",
+        "  also           size.changed: changed",
+    ]
+
+
 def test_expected_block_is_not_called_a_working_network() -> None:
     """A pass says how the target is blocked."""
     judgement = Judgement("s", figures={"found": "blocked", "how": "dropped"})

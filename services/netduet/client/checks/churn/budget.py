@@ -22,6 +22,22 @@ MAX_P_KNOWN_ALONE: Final = 0.01
 MIN_TOKENS: Final = 3.0
 """Connections that a limit by rate would have let pass after the pause."""
 
+_CONSEQUENCES: Final = (
+    "balance.missing",
+    "balance.stopped_responding",
+    "balance.unhealthy_backend",
+    "close.interrupted",
+    "flows.udp_dead",
+    "idle.interrupted",
+    "load.stalled",
+    "stream.flapping",
+    "stream.new_connections",
+    "stream.outage",
+    "udp.loss",
+    "udp.silent",
+)
+"""What else is found where no new connection passes, and often no new flow at all."""
+
 _MIN_BLOCKED_SHARE: Final = 0.5
 """Share of the newest attempts that fail if new connections are blocked."""
 
@@ -78,7 +94,7 @@ def table_full(result: ChurnResult) -> Finding | None:
         seen,
         ((Side.CLIENT, client_text), (Side.SERVER, server_text)),
         {**figures},
-        explains=("stream.new_connections", "stream.outage"),
+        explains=_CONSEQUENCES,
     )
 
 

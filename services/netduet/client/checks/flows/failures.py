@@ -66,6 +66,17 @@ EXPLAINED_BALANCE: Final[tuple[str, ...]] = (
 )
 """Findings about backends that follow from paths, if no instance is missing."""
 
+TABLE_CONSEQUENCES: Final[tuple[str, ...]] = (
+    *BREAKING,
+    *EXPLAINED_BALANCE,
+    "churn.table_full",
+    "churn.repeated_syn",
+    "flows.dead",
+    "idle.udp_forgotten",
+    "stream.flapping",
+)
+"""Findings of other checks that follow from a table without room for new flows."""
+
 _PATH_CAUSES: Final = (
     (
         "one of several equal paths (ECMP, a bundle of links) is dead: a hash of "

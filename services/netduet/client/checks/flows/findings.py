@@ -11,6 +11,7 @@ from netduet.client.checks.flows.failures import (
     EXPLAINED_BALANCE,
     LOSSES,
     SIZES,
+    TABLE_CONSEQUENCES,
 )
 from netduet.client.checks.flows.port_statistics import FailingPorts, LossyPorts
 from netduet.client.checks.flows.results import (
@@ -163,22 +164,31 @@ def instance_loss(
     )
 
 
-def stopped(result: FlowsResult, flows: TransportFlows, count: int) -> Finding:
-    """Return the finding that no new flow passes after a number of them."""
-    failed = len(flows.ports) - count
+def stopped(
+    result: FlowsResult, stops: Sequence[tuple[TransportFlows, int]]
+) -> Finding:
+    """Return the finding that no new flow passes after a number of them.
+
+    ``stops`` has the transports that stopped, each with how many ports passed: a table
+    that is full lets neither pass.
+    """
+    counts = [(flows.transport, len(flows.ports), passed) for flows, passed in stops]
+    before = " and ".join(f"{passed} new {name} flows" for name, _, passed in counts)
+    failed = " and ".join(str(tried - passed) for _, tried, passed in counts)
     seen = (
-        f"{result.address}: after {count} new {flows.transport} flows, none of {failed} "
-        "further ones passed, from whichever source port; those that had passed before "
-        "still do"
+        f"{result.address}: after {before}, none of {failed} further ones passed, from "
+        "whichever source port; those that had passed before still do"
     )
-    figures: Figures = {"passed": count, "failed": failed}
-    text = f"the first {count} of {len(flows.ports)} source ports passed"
+    evidence = tuple(
+        (Side.CLIENT, f"the first {passed} of {tried} source ports passed ({name})")
+        for name, tried, passed in counts
+    )
+    figures: Figures = {
+        "passed": sum(passed for *_, passed in counts),
+        "failed": sum(tried - passed for _, tried, passed in counts),
+    }
     return Finding(
-        "flows.table_full",
-        seen,
-        ((Side.CLIENT, text),),
-        figures,
-        explains=BREAKING + EXPLAINED_BALANCE,
+        "flows.table_full", seen, evidence, figures, explains=TABLE_CONSEQUENCES
     )
 
 

@@ -51,18 +51,19 @@ def _findings(result: FlowsResult, max_loss: float) -> Iterator[Finding]:
     moved = moved_connections(result.held)
     if moved:
         yield findings.moved(result, moved)
-    for flows in result.flows:
-        yield from _judge_transport(result, flows, max_loss)
+    counts = [(flows, stopped_after(flows)) for flows in result.flows]
+    stops = [(flows, count) for flows, count in counts if count is not None]
+    if stops:
+        yield findings.stopped(result, stops)
+    for flows, count in counts:
+        if count is None:
+            yield from _judge_transport(result, flows, max_loss)
 
 
 def _judge_transport(
     result: FlowsResult, flows: TransportFlows, max_loss: float
 ) -> Iterator[Finding]:
     """Yield what is wrong with a transport, the worst first."""
-    count = stopped_after(flows)
-    if count is not None:
-        yield findings.stopped(result, flows, count)
-        return
     dead = dead_ports(flows)
     if dead is not None:
         tcp_instances = () if result.tcp is None else instance_names(result.tcp)

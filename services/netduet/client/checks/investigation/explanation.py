@@ -12,7 +12,8 @@ from netduet.client.results.verdict import Evidence, Figures, Finding
 class Explanation:
     """What a clue adds; "", empty or None for what it leaves as it is.
 
-    ``failure`` is a class that fits better than the finding's own.
+    ``failure`` is a class that fits better than the finding's own; ``superseded`` are
+    causes of the class that no longer apply beside ``cause``.
     """
 
     evidence: Evidence = ()
@@ -21,6 +22,7 @@ class Explanation:
     place: str = ""
     failure: str = ""
     figures: Figures = field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
 
     def added_to(self, finding: Finding) -> Finding:
         """Return the finding with this; of several causes and places the first wins."""
@@ -32,4 +34,5 @@ class Explanation:
             where=self.where or finding.where,
             causes=(*finding.causes, *((self.cause,) if self.cause else ())),
             place=finding.place or self.place,
+            superseded=(*finding.superseded, *self.superseded),
         )

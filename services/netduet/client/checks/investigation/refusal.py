@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.investigation.explanation import Explanation
 from netduet.client.checks.investigation.place import looping_routers
+from netduet.client.checks.reach.failures import (
+    FAILURES as REACH_FAILURES,
+)
+from netduet.client.checks.reach.failures import (
+    RESET_BY_FIREWALL,
+)
+from netduet.client.checks.udp.failures import FAILURES as UDP_FAILURES
 from netduet.client.net.port_probe import Response
 from netduet.client.net.reset_ttl import distance
 from netduet.client.results.location import Location, Side
@@ -24,6 +31,11 @@ that host itself answers (RFC 1122 §4.1.3.1)."""
 _FORBIDDEN: Final = frozenset({"EPERM", "EACCES"})
 """What sending and connecting fail with if a rule of this host forbids it (ip(7), connect(2))."""
 
+_CLASS_CAUSES: Final = {
+    failure.name: failure.causes for failure in (*REACH_FAILURES, *UDP_FAILURES)
+}
+"""The causes of each class that refuses. Who sends an ICMP error leaves none of them."""
+
 _OF_DATAGRAMS: Final = frozenset({"reach.port_unreachable", "udp.rejected"})
 
 
@@ -33,7 +45,7 @@ def explain_refusal(finding: Finding, clues: Clues) -> Iterator[Explanation]:
     if probe is None:
         return
     if probe.offender and probe.response is Response.TTL_EXCEEDED:
-        yield _loop(probe, clues)
+        yield _loop(finding, probe, clues)
     elif probe.offender and probe.response in _REJECTIONS:
         yield from _rejection(finding, probe, clues)
     elif probe.detail in _FORBIDDEN:
@@ -69,6 +81,7 @@ def _rejection(
             f"a firewall or router, {offender}, rejects {what} with an ICMP error "
             "(iptables -j REJECT)"
         )
+    failure = "reach.rejected" if finding.failure == "reach.refused" else ""
     text = f"ICMP {probe.response.value} ({probe.detail}) from {offender}"
     text += "" if is_udp else "; no reset came"
     yield Explanation(
@@ -76,8 +89,9 @@ def _rejection(
         cause,
         where,
         place=f"at {_hop(offender, clues)}" if where is Location.INTERMEDIARY else "",
-        failure="reach.rejected" if finding.failure == "reach.refused" else "",
+        failure=failure,
         figures={"icmp_from": offender, "icmp": probe.response.value},
+        superseded=_CLASS_CAUSES.get(failure or finding.failure, ()),
     )
 
 
@@ -88,6 +102,7 @@ def _forbidden(finding: Finding, probe: ProbeResult) -> Explanation:
         f"this host's own firewall forbids {what} (OUTPUT, or an eBPF or security "
         "policy): iptables -L -v -n, nft list ruleset",
         Location.CLIENT,
+        superseded=_CLASS_CAUSES.get(finding.failure, ()),
     )
 
 
@@ -97,7 +112,7 @@ def _hop(address: str, clues: Clues) -> str:
     return next((str(hop) for hop in hops if hop.address == address), address)
 
 
-def _loop(probe: ProbeResult, clues: Clues) -> Explanation:
+def _loop(finding: Finding, probe: ProbeResult, clues: Clues) -> Explanation:
     # A packet with the full TTL ended on the way: there is a loop, so two visits do.
     routers = () if clues.syns is None else looping_routers(clues.syns, 2)
     between = " and ".join(routers) or f"routers: their TTL ends at {probe.offender}"
@@ -111,6 +126,7 @@ def _loop(probe: ProbeResult, clues: Clues) -> Explanation:
         Location.INTERMEDIARY,
         place=f"in a loop between {between}" if routers else f"at {probe.offender}",
         figures={"icmp_from": probe.offender, "icmp": probe.response.value},
+        superseded=_CLASS_CAUSES.get(finding.failure, ()),
     )
 
 
@@ -137,6 +153,7 @@ def _reset(clues: Clues) -> Iterator[Explanation]:
         Location.INTERMEDIARY,
         place=_sender_of_resets(routers, target, clues),
         figures={**figures},
+        superseded=(RESET_BY_FIREWALL,),
     )
 
 

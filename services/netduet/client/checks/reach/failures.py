@@ -7,6 +7,10 @@ from typing import Final
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
+RESET_BY_FIREWALL: Final = (
+    "a firewall rejects the connection with a reset (REJECT --reject-with tcp-reset)"
+)
+
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
         "reach.refused",
@@ -19,7 +23,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the server is not running, or has not started listening yet",
             "it listens on another port, or only on 127.0.0.1",
-            "a firewall rejects the connection with a reset (REJECT --reject-with tcp-reset)",
+            RESET_BY_FIREWALL,
         ),
         (
             (

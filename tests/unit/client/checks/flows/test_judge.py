@@ -144,6 +144,20 @@ def test_flows_that_end_all_at_once_are_a_full_table() -> None:
     finding = found(judged(flows))
     assert finding.failure == "flows.table_full"
     assert "after 50 new TCP flows, none of 40 further ones passed" in finding.seen
+    assert {"churn.table_full", "stream.outage"} <= set(finding.explains)
+
+
+def test_full_table_is_found_once_for_both_transports() -> None:
+    """One table remembers connections and datagrams."""
+    ports = tuple(good(n) if n < 50 else failing(n, FAILED) for n in range(90))
+    tcp = TransportFlows(FlowTransport.TCP, ports, PORTS)
+    udp = TransportFlows(FlowTransport.UDP, ports[10:], PORTS)
+    finding = found(judged(tcp, udp))
+    assert (
+        "after 50 new TCP flows and 40 new UDP flows, none of 40 and 40 further ones"
+        in finding.seen
+    )
+    assert finding.figures == {"passed": 90, "failed": 80}
 
 
 @pytest.mark.parametrize(
