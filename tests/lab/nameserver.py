@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import itertools
+import random
 import socket
 import struct
 from collections.abc import Callable
@@ -57,6 +58,16 @@ def every_nth(nth: int, instead: Answer) -> Quirk:
 
     def change(_: str, __: str, usual: Answer) -> Answer:
         return usual if next(turns) % nth else instead
+
+    return change
+
+
+def unanswered(share: float) -> Quirk:
+    """Answer this share of the queries not at all, at random."""
+    choose = random.Random(13)
+
+    def change(_: str, __: str, usual: Answer) -> Answer:
+        return None if choose.random() < share else usual
 
     return change
 

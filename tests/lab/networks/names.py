@@ -6,7 +6,13 @@ from typing import Final
 
 from tests.lab import middleboxes
 from tests.lab.expectation import fails, passes
-from tests.lab.nameserver import Names, below, every_nth, on_type
+from tests.lab.nameserver import (
+    Names,
+    below,
+    every_nth,
+    on_type,
+    unanswered,
+)
 from tests.lab.networks.declaration import Network
 from tests.lab.topology import (
     ABSENT4,
@@ -104,6 +110,20 @@ NETWORKS: Final = (
         passes(("name", "the further DNS server")),
         resolv=BOTH,
         further_names=Names((SERVER4,), delay=300.0),
+    ),
+    Network(
+        "name-queries-lost",
+        "a third of the queries to the name server is lost",
+        fails("name.queries_lost", "unknown"),
+        names=Names((SERVER4, SERVER6), quirk=unanswered(1 / 3)),
+        flags=("--checks", "name"),
+    ),
+    Network(
+        "name-queries-lost-1",
+        "1 % of the queries to the name server is lost",
+        passes(),
+        names=Names((SERVER4, SERVER6), quirk=unanswered(0.01)),
+        flags=("--checks", "name"),
     ),
     Network(
         "name-truncated",

@@ -71,7 +71,7 @@ class DnsSocket(asyncio.DatagramProtocol):
         except OSError as error:
             opened.error = classify(error)[1]
         else:
-            opened.ask()
+            opened._ask()
         return opened
 
     # Callbacks of the loop
@@ -108,11 +108,10 @@ class DnsSocket(asyncio.DatagramProtocol):
         """Whether no answer is awaited any more."""
         return bool(self.error) or not self.open_records
 
-    def ask(self) -> None:
-        """Ask for what has no answer yet, with the same id each time."""
+    def _ask(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        for record in self.open_records:
+        for record in self.records:
             query = serialize_query(self._numbers[record], self.name, record)
             with contextlib.suppress(OSError):  # reported to error_received
                 self._transport.sendto(query)

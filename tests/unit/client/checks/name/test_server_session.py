@@ -17,8 +17,10 @@ from netduet.client.checks.name.server_session import (
     REPEATS_UNKNOWN,
     ServerSession,
 )
+from netduet.client.checks.name.silence import MAX_LOSS
 from netduet.client.net.dial import Resolution
 from netduet.client.protocols.dns_lookup import RecordType
+from netduet.client.stats.proportions import lower_bound
 from tests.unit.client.checks.name.dns_server import Answer, DnsServer, serve
 
 NAMES = ("web.corp.example", "web")
@@ -97,6 +99,30 @@ async def test_silent_type_is_asked_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert {query.error for query in silent} == {SILENT}
     assert [query.alone for query in silent].count(True) == server_session.REPEATS_ALONE
     assert not any(query.alone for query in queries if query.record == "A")
+
+
+@pytest.mark.parametrize("records", [BOTH, (RecordType.A,)])
+async def test_lost_query_is_followed_by_many(records: tuple[RecordType, ...]) -> None:
+    """So many that a third of loss is certain, whichever types are asked for."""
+    turns = itertools.count()
+    queries, _, server = await ask(
+        lambda name, record: usual(name, record) if next(turns) % 3 else None,
+        records=records,
+    )
+    assert len(server.asked) == len(queries) == server_session.QUERIES_FOR_LOSS
+    lost = sum(query.error == SILENT for query in queries)
+    assert lower_bound(lost, len(queries)) > MAX_LOSS
+
+
+async def test_lost_first_query_is_sent_from_another_socket() -> None:
+    """The lost one counts, and what the server answers is the time of the new one."""
+    turns = itertools.count()
+    queries, _, _ = await ask(
+        lambda name, record: usual(name, record) if next(turns) > 1 else None
+    )
+    assert [query.error for query in queries[:2]] == [SILENT, SILENT]
+    assert not any(query.error for query in queries[2:])
+    assert len(queries) == server_session.QUERIES_FOR_LOSS
 
 
 async def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
