@@ -6,8 +6,8 @@ import asyncio
 import ipaddress
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 
 from netduet.client.net.dial import Address
@@ -72,27 +72,34 @@ async def serve(
     over_tcp: Callable[[str, str], Answer] | None = None,
 ) -> AsyncIterator[tuple[Address, DnsServer]]:
     """Serve on a free port, over TCP too if so wanted."""
-    loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(
-        lambda: DnsServer(answer), local_addr=("127.0.0.1", 0)
-    )
-    port = transport.get_extra_info("sockname")[1]
-    listener = None
-    if over_tcp is not None:
-        stream_server = DnsServer(over_tcp)
-
-        async def respond(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-        ) -> None:
-            size = int.from_bytes(await reader.readexactly(2))
-            response = stream_server.respond(await reader.readexactly(size))
-            writer.write(len(response).to_bytes(2) + response)
-            writer.close()
-
-        listener = await asyncio.start_server(respond, "127.0.0.1", port)
-    try:
+    async with AsyncExitStack() as stack:
+        port = 0
+        if over_tcp is not None:
+            # First: TCP ports may be in TIME_WAIT, or a client's, UDP ports hardly.
+            listener = await asyncio.start_server(_over_tcp(over_tcp), "127.0.0.1", 0)
+            stack.callback(listener.close)
+            port = listener.sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(
+            lambda: DnsServer(answer), local_addr=("127.0.0.1", port)
+        )
+        stack.callback(transport.close)
+        port = transport.get_extra_info("sockname")[1]
         yield Address(socket.AF_INET, "127.0.0.1", port), server
-    finally:
-        transport.close()
-        if listener is not None:
-            listener.close()
+
+
+def _over_tcp(
+    answer: Callable[[str, str], Answer],
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return what serves one question of a connection."""
+    server = DnsServer(answer)
+
+    async def respond(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        size = int.from_bytes(await reader.readexactly(2))
+        response = server.respond(await reader.readexactly(size))
+        writer.write(len(response).to_bytes(2) + response)
+        writer.close()
+
+    return respond
