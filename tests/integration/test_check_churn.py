@@ -7,6 +7,7 @@ import itertools
 import select
 import socket
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -24,7 +25,7 @@ from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
-from tests.integration.framed_client import connect
+from tests.integration.framed_client import connect, reset
 from tests.integration.proxies import ProxiedConnection, forward_all, running_proxy
 from tests.integration.servers import TIMEOUT_SECONDS, wait_until
 
@@ -118,6 +119,33 @@ async def test_servers_own_limit_is_a_note(
     assert {attempt.outcome for attempt in place.hold.after_release} == {
         AttemptOutcome.SERVED
     }
+
+
+async def test_limit_whose_end_is_noticed_late(start_server: StartServer) -> None:
+    """New connections are reset for a while after the held ones were closed."""
+    running = await start_server()
+    measure.PLANS["quick"] = replace(FEW, gap=0.05, hold_count=12)
+    served, lock = forward_all(running.port), threading.Lock()
+    limit, late_seconds, open_count, reached = 8, 0.5, 0, False
+
+    def behave(client: socket.socket) -> None:
+        nonlocal open_count, reached
+        with lock:
+            reached = reached or open_count >= limit
+            if open_count >= limit:
+                reset(client)
+                return
+            open_count += 1
+        served(client)
+        if reached:
+            time.sleep(late_seconds)
+        with lock:
+            open_count -= 1
+
+    async with running_proxy(behave) as port:
+        result, _ = await check(port)
+    assert [finding.failure for finding in result.findings] == ["churn.count_limited"]
+    assert result.findings[0].figures == {"limit_count": limit}
 
 
 async def test_late_starts_are_skipped(

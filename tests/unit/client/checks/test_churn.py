@@ -423,6 +423,8 @@ def test_limit_is_reached_only_if_none_passes_after_first_failure() -> None:
     """A failure among connections that pass is chance."""
     good, bad = served(), failed(AttemptOutcome.REFUSED)
     assert reaches_limit(PacedRun(3, 0.01, (good, bad, bad)))
+    # Another check's connection has ended, and made room for the last one.
+    assert reaches_limit(PacedRun(13, 0.01, (good, good, *(bad,) * 10, good)))
     assert not reaches_limit(PacedRun(3, 0.01, (good, bad, good)))
     assert not reaches_limit(PacedRun(3, 0.01, (good, good, good)))
     assert not reaches_limit(PacedRun(2, 0.01, (bad, bad)))

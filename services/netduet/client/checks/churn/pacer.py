@@ -47,6 +47,11 @@ _MAX_PASSED_SHARE: Final = 0.1
 _SETTLE_SECONDS: Final = 0.1
 """Seconds for whatever counts connections to notice their end."""
 
+_RELEASE_TRIES: Final = 3
+"""Times that the end of a limit is tried: ends are noticed late where hosts are busy, and
+unlike a lost SYN, a refused connection is not tried again by the kernel. A rate that lets
+none of four pass before has no four to give by then."""
+
 
 @dataclass(slots=True)
 class Pacer:
@@ -68,6 +73,7 @@ class Pacer:
     async def hold(self) -> HoldResult:
         """Hold up to the plan's number of connections open; probe why fewer can be."""
         plan = self.plan
+        await asyncio.sleep(_SETTLE_SECONDS)
         try:
             run = await _run_paced(
                 self._attempt_and_hold,
@@ -86,8 +92,7 @@ class Pacer:
                 answered = await connection.answers(self.answer_timeout) is not None
             alive = self._open_count
             await self._release()
-            await asyncio.sleep(_SETTLE_SECONDS)
-            after_release = await self._probe_limit()
+            after_release = await self._probe_release()
             return HoldResult(
                 run, held.held_count, alive, answered, while_held, after_release
             )
@@ -110,6 +115,16 @@ class Pacer:
                 attempt_short, PROBE_COUNT, _PROBE_GAP_SECONDS, PROBE_COUNT
             )
         ).attempts
+
+    async def _probe_release(self) -> tuple[Attempt, ...]:
+        """Probe until all pass, a few times at most."""
+        attempts: tuple[Attempt, ...] = ()
+        for _ in range(_RELEASE_TRIES):
+            await asyncio.sleep(_SETTLE_SECONDS)
+            attempts = await self._probe_limit()
+            if all(each.outcome is AttemptOutcome.SERVED for each in attempts):
+                break
+        return attempts
 
     async def _attempt_short(self, offset: float, connect_timeout: float) -> Attempt:
         attempt, connection = await make_attempt(
@@ -146,7 +161,7 @@ def reaches_limit(run: PacedRun) -> bool:
     A connection of another check that ends meanwhile makes room for one more.
     """
     established = [attempt.outcome is AttemptOutcome.SERVED for attempt in run.attempts]
-    if not established or established[-1]:
+    if all(established):
         return False
     first = established.index(False)
     after_failure = established[first:]
