@@ -1,4 +1,4 @@
-"""A NAT for UDP on loopback that forgets silent flows."""
+"""A NAT for UDP on loopback that forgets silent flows, or loses their first datagram."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any, cast
 class ForgetfulNat(asyncio.DatagramProtocol):
     """Gives each client a port of its own towards the server, for as long as it talks."""
 
-    def __init__(self, server_port: int, seconds: float) -> None:
+    def __init__(
+        self, server_port: int, seconds: float, *, loses_first: bool = False
+    ) -> None:
         """Forget a flow after so many seconds of silence."""
+        self._loses_first = loses_first
         self._server = ("127.0.0.1", server_port)
         self._seconds = seconds
         self._ports: dict[Any, _OutsidePort] = {}
@@ -30,7 +33,7 @@ class ForgetfulNat(asyncio.DatagramProtocol):
         elif addr in self._opening:
             self._opening[addr].append(data)
         else:
-            self._opening[addr] = [data]
+            self._opening[addr] = [] if self._loses_first else [data]
             self._task = asyncio.ensure_future(self._open(addr))
 
     async def _open(self, client: Any) -> None:
@@ -85,11 +88,14 @@ class _OutsidePort(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def running_nat(server_port: int, seconds: float) -> AsyncIterator[int]:
+async def running_nat(
+    server_port: int, seconds: float, *, loses_first: bool = False
+) -> AsyncIterator[int]:
     """Run a NAT in front of a server; return its port."""
     loop = asyncio.get_running_loop()
     transport, nat = await loop.create_datagram_endpoint(
-        lambda: ForgetfulNat(server_port, seconds), local_addr=("127.0.0.1", 0)
+        lambda: ForgetfulNat(server_port, seconds, loses_first=loses_first),
+        local_addr=("127.0.0.1", 0),
     )
     try:
         yield transport.get_extra_info("sockname")[1]

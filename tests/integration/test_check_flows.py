@@ -5,17 +5,23 @@ from __future__ import annotations
 import itertools
 import select
 import socket
+from functools import partial
 
 from netduet.client.checks.addresses import AddressResults
 from netduet.client.checks.base import CheckContext
+from netduet.client.checks.flows.plan import PLANS
+from netduet.client.checks.flows.port_statistics import loses_first_datagrams
 from netduet.client.checks.flows.results import FlowsResult
+from netduet.client.checks.flows.udp_flows import try_ports
 from netduet.client.checks.runner import CheckRunner
+from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
 from tests.integration.foreign_servers import Behaviour
+from tests.integration.forgetful_nat import running_nat
 from tests.integration.proxies import forward_all, running_proxy
 from tests.integration.servers import TIMEOUT_SECONDS
 
@@ -83,3 +89,19 @@ async def test_dead_flows_of_a_proxy_are_found(start_server: StartServer) -> Non
         each.port for each in measured.tcp.ports if each.passed != bool(each.port % 4)
     ]
     assert len(wrong) <= 2
+
+
+async def test_nat_that_loses_first_datagrams_is_found(
+    start_server: StartServer,
+) -> None:
+    """It sets a flow up by the first one, and passes the second."""
+    running = await start_server()
+    async with running_nat(running.port, 60.0, loses_first=True) as port:
+        address = Address(socket.AF_INET, "127.0.0.1", port)
+        attempt = partial(try_ports, address, PLANS["quick"], 0.001, ())
+        flows = await in_thread(attempt)
+    assert flows is not None
+    first = flows.first_datagrams
+    assert first is not None
+    assert loses_first_datagrams(first)
+    assert (first.new_lost, first.new_arrived, first.known_lost) == (first.new, 0, 0)

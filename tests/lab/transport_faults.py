@@ -108,6 +108,14 @@ def wait_first(seconds: float) -> Behaviour:
     return behave
 
 
+async def delay_small_segments(client: socket.socket, connect: Dial) -> None:
+    """Forward with Nagle's algorithm (RFC 9293 §3.7.4), to servers that delay ACKs."""
+    server = await connect()
+    for sock in (client, server):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    await relay(client, server)
+
+
 def hold_small_writes(size: int, seconds: float) -> Behaviour:
     """Forward pieces of at least ``size`` bytes, or what there is after a time."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.checks.flows.failures import TABLE_CONSEQUENCES
 from tests.lab.conditions import DOWN, UP, lost, real_packets, slow
 from tests.lab.expectation import fails, passes
 from tests.lab.networks.declaration import V4, WAYS, Network
 from tests.lab.transport_faults import (
+    delay_small_segments,
     dropped_after,
     ecn_marked_dropped,
     ecn_requested,
@@ -128,6 +130,13 @@ NETWORKS: Final = (
         representative=True,
     ),
     Network(
+        "first-datagram-lost",
+        "the first datagram of each flow is lost, all that follow pass",
+        fails("flows.udp_first_lost", "path →"),
+        conditions=(first_packet_lost("udp"),),
+        flags=V4,
+    ),
+    Network(
         "first-answer-late",
         "a proxy looks each client up for 1.5 s before it connects to the server",
         fails("churn.slow_first_answer", "unknown"),
@@ -140,6 +149,13 @@ NETWORKS: Final = (
         "a proxy forwards 4 KiB at a time, or what there is after 0.3 s",
         fails("path.held_back", "intermediary"),
         proxy=hold_small_writes(4096, 0.3),
+        flags=PATH,
+    ),
+    Network(
+        "small-writes-nagle",
+        "a proxy sends a second small segment when the first is acknowledged, 40 ms late",
+        passes(("path", "Nagle")),
+        proxy=delay_small_segments,
         flags=PATH,
     ),
     Network(
@@ -157,6 +173,14 @@ NETWORKS: Final = (
         conditions=(flows_remembered(40),),
         flags=CHURN,
         representative=True,
+    ),
+    Network(
+        "table-full-flows",
+        "a router remembers 100 flows for two minutes: all checks",
+        fails("flows.table_full", "intermediary", may=TABLE_CONSEQUENCES),
+        conditions=(flows_remembered(100),),
+        flags=V4,
+        seconds=150,
     ),
     Network(
         "cut-after-8mib",

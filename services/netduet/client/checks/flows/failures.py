@@ -287,6 +287,40 @@ FAILURES: Final[tuple[Failure, ...]] = (
         consequence=_UDP,
     ),
     Failure(
+        "flows.udp_first_lost",
+        "the first datagram of each new flow is lost",
+        (
+            "The first datagram from nearly every new source port was lost and the second "
+            "one passed, while those from known source ports passed at the same time: "
+            "this is neither random loss nor an outage."
+        ),
+        Location.INTERMEDIARY,
+        (
+            (
+                "a virtual switch, tunnel, router or NAT sets up each new flow, and loses "
+                "the first packet instead of keeping it"
+            ),
+            "a flood protection drops the first datagram of each flow on purpose",
+        ),
+        (
+            (
+                "capture at both ends: the first datagram of a source port leaves; does "
+                "it arrive? tcpdump udp port PORT"
+            ),
+            (
+                "on virtual switches, look at the packets lost between kernel and "
+                "userspace: ovs-dpctl show"
+            ),
+            "let clients keep their source port, or send twice at the beginning",
+        ),
+        severity=Severity.DATAGRAMS,
+        need=Need.UDP,
+        consequence=(
+            "each DNS query from a new port waits for its timeout, 5 s with glibc; QUIC "
+            "and calls begin late"
+        ),
+    ),
+    Failure(
         "flows.udp_port_range",
         "datagrams from a range of source ports never pass",
         (

@@ -15,6 +15,7 @@ from netduet.client.checks.flows.failures import (
 )
 from netduet.client.checks.flows.port_statistics import FailingPorts, LossyPorts
 from netduet.client.checks.flows.results import (
+    FirstDatagrams,
     FlowsResult,
     FlowTransport,
     HeldFlow,
@@ -189,6 +190,33 @@ def stopped(
     }
     return Finding(
         "flows.table_full", seen, evidence, figures, explains=TABLE_CONSEQUENCES
+    )
+
+
+def first_lost(result: FlowsResult, first: FirstDatagrams) -> Finding:
+    """Return the finding that each new flow loses its first datagram."""
+    seen = (
+        f"{result.address}: the first datagram from {first.new_lost} of {first.new} new "
+        "source ports was lost, and the second one passed"
+    )
+    known = f"{first.known - first.known_lost} of {first.known}"
+    evidence: Evidence = (
+        (
+            Side.CLIENT,
+            f"from known source ports, tried by turns, the first one of {known} passed",
+        ),
+        (
+            Side.SERVER,
+            f"it received the first one from {first.new_arrived} of {first.new_lost}",
+        ),
+    )
+    figures: Figures = {"new": first.new, "new_lost": first.new_lost}
+    where = Location.INTERMEDIARY
+    if first.new_arrived in {0, first.new_lost}:
+        way = Direction.DOWN if first.new_arrived else Direction.UP
+        where = way.path
+    return Finding(
+        "flows.udp_first_lost", seen, evidence, figures, where, explains=("udp.loss",)
     )
 
 

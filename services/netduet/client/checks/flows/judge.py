@@ -18,6 +18,7 @@ from netduet.client.checks.flows.port_statistics import (
     LossyPorts,
     dead_ports,
     hole_ports,
+    loses_first_datagrams,
     lossy_ports,
     stopped_after,
 )
@@ -64,6 +65,10 @@ def _judge_transport(
     result: FlowsResult, flows: TransportFlows, max_loss: float
 ) -> Iterator[Finding]:
     """Yield what is wrong with a transport, the worst first."""
+    first = flows.first_datagrams
+    if first is not None and loses_first_datagrams(first):
+        yield findings.first_lost(result, first)
+        return
     dead = dead_ports(flows)
     if dead is not None:
         tcp_instances = () if result.tcp is None else instance_names(result.tcp)

@@ -14,6 +14,7 @@ from typing import Final
 
 from netduet.client.checks.flows.plan import ROUNDS, STOPPED_RUN
 from netduet.client.checks.flows.results import (
+    FirstDatagrams,
     PortTrial,
     SourcePort,
     TransportFlows,
@@ -36,6 +37,9 @@ each port."""
 
 _MAX_BEFORE_STOP: Final = 4
 """Ports without an answer before the last one with an answer, where all end at once."""
+
+_MIN_FIRST_LOST_SHARE: Final = 0.6
+"""Share of new flows that lose their first datagram, more than which must be certain."""
 
 _MIN_RANGE_PORTS: Final = 4
 """Dead ports side by side that make a range."""
@@ -121,6 +125,16 @@ def hole_ports(flows: TransportFlows) -> FailingPorts | None:
     ):
         return None
     return _failing(tried, hole, _full_passes)
+
+
+def loses_first_datagrams(first: FirstDatagrams) -> bool:
+    """Whether most new flows lose their first datagram alone, and known ones do not.
+
+    Both were tried by turns, so that an outage meets both.
+    """
+    by_chance = p_more_often(first.new_lost, first.new, first.known_lost, first.known)
+    is_most = lower_bound(first.new_lost, first.new) > _MIN_FIRST_LOST_SHARE
+    return is_most and by_chance <= _ERROR_PROBABILITY
 
 
 def _passes(trial: PortTrial) -> bool:

@@ -98,13 +98,29 @@ class SourcePort:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstDatagrams:
+    """What became of the first datagrams of flows, new ones and known ones by turns.
+
+    Of ``new`` ports, not used before, the first datagram of ``new_lost`` was lost and the
+    second one passed; that first one reached the server from ``new_arrived`` of these. Of
+    ``known`` ports, that of ``known_lost`` was lost.
+    """
+
+    new: int
+    new_lost: int
+    new_arrived: int
+    known: int
+    known_lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransportFlows(Timed):
     """The source ports of one transport, in the order in which they were tried.
 
     ``full_size`` is the largest packet's payload in bytes, 0 if none was tried;
     ``planned`` is how many ports were to be tried; ``path_mtus`` are those that the kernel
     assumed, the largest and the smallest, 0 if unknown. ``start`` and ``end`` are those of the
-    second stage, in monotonic seconds.
+    second stage, in monotonic seconds. ``first_datagrams`` is None if it was not looked into.
     """
 
     transport: FlowTransport
@@ -114,6 +130,7 @@ class TransportFlows(Timed):
     path_mtus: tuple[int, int] = (0, 0)
     start: float = 0.0
     end: float = 0.0
+    first_datagrams: FirstDatagrams | None = None
 
 
 @dataclass(frozen=True, slots=True)

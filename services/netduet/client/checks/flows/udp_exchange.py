@@ -174,12 +174,13 @@ class UdpExchange:
         *,
         exact: bool = True,
         window: float = _MIN_WINDOW_PORTS,
+        goes_on: bool = False,
     ) -> Generator[PortFlow | None]:
         """Exchange batches of datagrams (their sizes) from each port.
 
         Yields the flow of each port as it is done, in order of completion; None for one
         that this host cannot use. ``window`` ports begin at once. A batch leaves when the one before has been answered;
-        one without any answer ends the port's exchange.
+        one without any answer ends the port's exchange, unless it ``goes_on``.
         """
         left = deque(ports)
         active: dict[int, PortFlow] = {}
@@ -201,7 +202,7 @@ class UdpExchange:
                     poll.register(flow.sock, select.POLLIN)
                     _send_batch(flow, full_size)
                 self._receive_once(poll, active)
-                for flow in self._finished(active, full_size):
+                for flow in self._finished(active, full_size, goes_on=goes_on):
                     poll.unregister(flow.sock)
                     del active[flow.sock.fileno()]
                     flow.sock.close()
@@ -218,13 +219,15 @@ class UdpExchange:
         for descriptor, _ in poll.poll(max(1.0, 1000 * pause)):
             self._round_trips.extend(active[descriptor].receive())
 
-    def _finished(self, active: dict[int, PortFlow], full_size: int) -> list[PortFlow]:
+    def _finished(
+        self, active: dict[int, PortFlow], full_size: int, *, goes_on: bool
+    ) -> list[PortFlow]:
         """Return the flows that are done; send the next batch of the others."""
         now, done = time.monotonic(), []
         for flow in active.values():
             if flow.waiting and flow.deadline + self._patience > now:
                 continue
-            if flow.batches and flow.arrived:
+            if flow.batches and (flow.arrived or goes_on):
                 _send_batch(flow, full_size)
             else:
                 done.append(flow)

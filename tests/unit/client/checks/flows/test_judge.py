@@ -15,6 +15,7 @@ from netduet.client.checks.flows.failures import (
     SIZES,
 )
 from netduet.client.checks.flows.results import (
+    FirstDatagrams,
     FlowTransport,
     PortTrial,
     SourcePort,
@@ -158,6 +159,32 @@ def test_full_table_is_found_once_for_both_transports() -> None:
         in finding.seen
     )
     assert finding.figures == {"passed": 90, "failed": 80}
+
+
+@pytest.mark.parametrize(
+    ("arrived", "where"),
+    [
+        (0, Location.TO_SERVER),
+        (24, Location.FROM_SERVER),
+        (7, Location.INTERMEDIARY),
+    ],
+)
+def test_first_datagram_of_each_flow(arrived: int, where: Location) -> None:
+    """The second one passes, and flows that are known lose none."""
+    first = FirstDatagrams(24, 24, arrived, 24, 0)
+    flows = replace(flows_of((), FAILED, FlowTransport.UDP), first_datagrams=first)
+    finding = found(judged(udp=flows))
+    assert (finding.failure, finding.where) == ("flows.udp_first_lost", where)
+
+
+@pytest.mark.parametrize("first", [(24, 17, 0, 24, 0), (24, 24, 0, 24, 20)])
+def test_loss_of_any_datagram_is_no_matter_of_the_first(
+    first: tuple[int, int, int, int, int],
+) -> None:
+    """Too few of them, or those of known flows as well: an outage."""
+    flows = flows_of((), FAILED, FlowTransport.UDP)
+    flows = replace(flows, first_datagrams=FirstDatagrams(*first))
+    assert not judged(udp=flows).findings
 
 
 @pytest.mark.parametrize(
