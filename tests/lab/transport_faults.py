@@ -166,6 +166,15 @@ def flows_remembered(count: int) -> Condition:
     return Condition(ipv4=rules, ipv6=rules)
 
 
+def quota_of_all(kilobytes: int, protocol: str = "tcp") -> Condition:
+    """Pass this amount of all connections together, and drop the rest for good."""
+    rules = tuple(
+        Rule("filter", f"-A FORWARD -p {protocol} {text}")
+        for text in (f"-m quota --quota {kilobytes * 1024} -j ACCEPT", "-j DROP")
+    )
+    return Condition(ipv4=rules, ipv6=rules)
+
+
 def dropped_after(kilobytes: int) -> Condition:
     """Drop all packets of a connection that has carried this amount."""
     match = (

@@ -19,6 +19,7 @@ from tests.lab.transport_faults import (
     hold_small_writes,
     merged_dropped,
     policed,
+    quota_of_all,
     scaling_stripped,
     slow_kilobits,
     wait_first,
@@ -181,6 +182,13 @@ NETWORKS: Final = (
         conditions=(flows_remembered(100),),
         flags=V4,
         seconds=150,
+    ),
+    Network(
+        "quota-of-all",
+        "8 MiB pass in all, on all connections together, and then nothing of TCP",
+        fails("load.shared_quota", "intermediary"),
+        conditions=(quota_of_all(8192),),
+        flags=LOAD,
     ),
     Network(
         "cut-after-8mib",

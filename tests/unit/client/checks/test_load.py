@@ -12,6 +12,7 @@ from netduet.client.checks.base import CheckOptions
 from netduet.client.checks.load import CHECK
 from netduet.client.checks.load.judge import limiting_part
 from netduet.client.checks.load.results import (
+    AfterStall,
     EchoTiming,
     LatencySpread,
     LoadResult,
@@ -230,6 +231,24 @@ def test_stall_is_located_by_both_kernels(
     assert (finding.failure, finding.where) == ("load.stalled", where)
     assert finding.missed_deadline == TimeSpan(12, 15)
     assert "nothing moved for 3.0 s on any of 2 connections" in finding.seen
+
+
+STALL = TransferStall(TimeSpan(12, 15), 3, 0, 4000)
+
+
+@pytest.mark.parametrize(
+    ("after", "failure"),
+    [
+        (AfterStall(4, 0, datagrams_pass=True), "load.shared_quota"),
+        (AfterStall(4, 1, datagrams_pass=True), "load.stalled"),
+        (AfterStall(4, 0, datagrams_pass=False), "load.stalled"),
+        (None, "load.stalled"),
+    ],
+)
+def test_quota_of_all_connections(after: AfterStall | None, failure: str) -> None:
+    """Nothing of TCP passes afterwards; an outage would meet datagrams as well."""
+    judgement = judged(phase(flow(UP, stall=STALL, after_stall=after)))
+    assert [finding.failure for finding in judgement.findings] == [failure]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,35 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.STALL,
     ),
     Failure(
+        "load.shared_quota",
+        "after a number of bytes, nothing of TCP passes any more",
+        (
+            "A transfer stopped on all connections at once, and afterwards no new one "
+            "could be made, while datagrams passed: a budget of bytes that all connections "
+            "share is used up, or TCP as a whole is blocked since then."
+        ),
+        Location.INTERMEDIARY,
+        (
+            (
+                "a quota of bytes for this client, link or rule is used up (iptables -m "
+                "quota, nft quota, a hotspot's or a provider's volume)"
+            ),
+            "a firewall or flood protection has blocked this client because of the load",
+            "a device on the path fails under load, for TCP alone",
+        ),
+        (
+            (
+                "try again in a minute and look at when it stops: a quota stays used up, a "
+                "block ends by itself, and a device that fails does so after other amounts"
+            ),
+            (
+                "look for quotas and automatic blocks on the path: iptables -L -v -n | "
+                "grep quota, nft list quotas, fail2ban-client status"
+            ),
+        ),
+        severity=Severity.STALL,
+    ),
+    Failure(
         "load.cut",
         "connections break under load",
         (

@@ -9,7 +9,7 @@ from typing import Final
 
 from netduet.client.checks.load.format import format_rate
 from netduet.client.checks.load.losses import loss_finding
-from netduet.client.checks.load.quota import quota_finding
+from netduet.client.checks.load.quota import quota_finding, shared_quota_finding
 from netduet.client.checks.load.results import (
     BurstCount,
     TransferFlow,
@@ -43,7 +43,7 @@ in slow start (RFC 5681 §3.1) the last fifth carries twice the mean and more.""
 def find_failures(flow: TransferFlow) -> list[Finding]:
     """Return what ended a transfer or changed its bytes."""
     findings = []
-    quota = quota_finding(flow)
+    quota = quota_finding(flow) or shared_quota_finding(flow)
     if flow.changed:
         seen = f"{flow.direction}: data was altered in transit"
         detail = (

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityAnswer
@@ -20,6 +21,7 @@ from netduet.client.checks.load.latency_probe import LatencyProbe
 from netduet.client.checks.load.losses import lossy_part
 from netduet.client.checks.load.quota import byte_limit
 from netduet.client.checks.load.results import (
+    AfterStall,
     BurstCount,
     InstanceTransfer,
     LoadResult,
@@ -30,6 +32,7 @@ from netduet.client.checks.load.transfer import Transfer, TransferExtent
 from netduet.client.checks.tcp_options import HandshakeViews, scaling_removed
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.port_probe import Response, probe_tcp, probe_udp
 from netduet.client.results.location import Direction
 from netduet.config.units import MIB
 from netduet.net.tcp_info import tcp_settings
@@ -75,6 +78,9 @@ _REPEAT_BYTES_FACTOR: Final = 1.25
 """Factor by which a repeated transfer may exceed the bytes at which others stopped."""
 
 _MAX_REPEAT_SECONDS: Final = 10.0
+_CONNECTIONS_AFTER_STALL: Final = 4
+"""Connections that are tried after a stall, each with two SYNs."""
+_AFTER_STALL_SECONDS: Final = 2.5
 _DRAINED_SLACK_SECONDS: Final = 0.005
 """Seconds by which an echo may exceed twice its idle delay on a drained path."""
 
@@ -218,7 +224,8 @@ class _LoadRun:
         )
         name = "both" if len(flows) > 1 else directions[0].value
         if len(flows) == 1:
-            flows = [await self._repeat_stopped(flows[0])]
+            repeated = await self._repeat_stopped(flows[0])
+            flows = [await self._try_after_stall(repeated)]
         self._add_phase(name, start, cpu_before, *flows)
         return all(
             not (flow.stall or flow.connection_error or flow.server_refusal)
@@ -251,6 +258,23 @@ class _LoadRun:
         if not (repeated.stall or repeated.connection_error):
             return flow
         return replace(flow, repeated=repeated.carried[0])
+
+    async def _try_after_stall(self, flow: TransferFlow) -> TransferFlow:
+        """Find out whether new connections pass, and datagrams, if it stalled."""
+        if flow.stall is None or not flow.total:
+            return flow
+        connects = [
+            in_thread(partial(probe_tcp, self._address, _AFTER_STALL_SECONDS))
+            for _ in range(_CONNECTIONS_AFTER_STALL)
+        ]
+        datagrams, *probes = await asyncio.gather(
+            in_thread(partial(probe_udp, self._address, _AFTER_STALL_SECONDS)),
+            *connects,
+        )
+        connected = sum(probe.response is not Response.DROPPED for probe in probes)
+        passes = datagrams.response is Response.OPEN
+        after = AfterStall(len(probes), connected, passes)
+        return replace(flow, after_stall=after)
 
     async def _open_connections(
         self, stack: contextlib.AsyncExitStack, steps: list[tuple[Direction, ...]]

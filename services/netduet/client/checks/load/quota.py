@@ -1,4 +1,4 @@
-"""Did connections stop after the same number of bytes? Pure."""
+"""Did connections stop after a number of bytes, each or all together? Pure."""
 
 from __future__ import annotations
 
@@ -60,3 +60,32 @@ def quota_finding(flow: TransferFlow) -> Finding | None:
     )
     figures = {"bytes": limit}
     return Finding("load.quota", seen, evidence, {**figures})
+
+
+def shared_quota_finding(flow: TransferFlow) -> Finding | None:
+    """Return the finding that TCP stops altogether after a number of bytes.
+
+    Datagrams that pass rule out an outage of the path. An outage of TCP alone would look
+    the same, which the likely causes say.
+    """
+    after = flow.after_stall
+    if flow.stall is None or after is None or flow.total < MIN_QUOTA_BYTES:
+        return None
+    if after.connected or not after.datagrams_pass:
+        return None
+    seen = (
+        f"{flow.direction}: after {_HEADER_FACTOR * flow.total / MIB:.1f} MiB of this "
+        f"transfer, nothing of TCP passes any more: {flow.connections} connections "
+        f"stopped, and none of {after.connections} new ones was made"
+    )
+    text = (
+        f"{flow.stall.window.seconds:.1f} s later, datagrams pass, and "
+        f"{after.connections} connection attempts got no response"
+    )
+    return Finding(
+        "load.shared_quota",
+        seen,
+        ((Side.CLIENT, text),),
+        {"bytes": flow.total},
+        missed_deadline=flow.stall.window,
+    )

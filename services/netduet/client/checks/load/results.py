@@ -102,6 +102,15 @@ class TransferStall:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterStall:
+    """What passed after a transfer had stalled: new connections, and datagrams."""
+
+    connections: int
+    connected: int
+    datagrams_pass: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TransferFlow(Timed):
     """A transfer in one direction, over several connections.
 
@@ -110,7 +119,8 @@ class TransferFlow(Timed):
     ``connection_error`` is why a connection ended unexpectedly; ``server_refusal`` is
     the server's reason if it ended the transfer. ``carried`` are the bytes that each
     connection delivered, and ``repeated`` those that one more connection delivered
-    until it stopped, too (None: it did not stop, or was not tried).
+    until it stopped, too (None: it did not stop, or was not tried). ``after_stall`` is
+    None if it did not stall, or from the start.
     """
 
     direction: Direction
@@ -127,6 +137,7 @@ class TransferFlow(Timed):
     stall: TransferStall | None = None
     carried: tuple[int, ...] = ()
     repeated: int | None = None
+    after_stall: AfterStall | None = None
 
     @property
     def rate(self) -> float | None:
