@@ -11,6 +11,7 @@ from netduet.client.checks.balance.measure import (
     INTERVAL_SECONDS,
     MIN_SLOW_CONNECTIONS,
     fit_pace,
+    fit_timeouts,
 )
 from netduet.client.checks.churn import measure as churn
 from netduet.client.checks.flows import measure as flows
@@ -19,6 +20,7 @@ from netduet.client.checks.stream import measure as stream
 from netduet.client.checks.udp import measure as udp
 from netduet.client.net import path_rate
 from netduet.client.net.path_rate import CONNECTION_BYTES, DATAGRAM_BYTES
+from netduet.client.net.timeouts import Timeouts
 
 PROFILES = ["quick", "full", "soak"]
 SLOW_RATES = [64e3, 128e3, 512e3, 1e6]
@@ -37,6 +39,19 @@ def test_plans_are_unchanged_on_other_paths(profile: str) -> None:
     assert churn.fit_rate(connections, math.inf) == connections
     ports = FLOW_PLANS[profile]
     assert flows.fit_rate(ports, math.inf) == ports
+
+
+@pytest.mark.parametrize(
+    ("connect_timeout", "round_trip", "expected"),
+    [(5.0, 0.001, 3.5), (5.0, 0.3, 4.2), (5.0, 0.8, 5.0), (1.0, 0.001, 1.0)],
+)
+def test_dead_ports_are_given_three_syns(
+    connect_timeout: float, round_trip: float, expected: float
+) -> None:
+    """Whatever the RTT, and no longer than was set."""
+    timeouts = fit_timeouts(Timeouts(5.0, connect_timeout, 3.0), round_trip)
+    assert timeouts.connect == pytest.approx(expected)
+    assert timeouts.answer == 3.0
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -46,6 +46,13 @@ MIN_SLOW_CONNECTIONS: Final = 16
 """Connections that are made on the slowest path."""
 _DIRECT_TIMEOUT_SECONDS: Final = 1.0
 
+_SYN_SECONDS: Final = 3.0
+"""Seconds after which the third SYN leaves (RFC 6298 §2.1 and §5.5): the fourth one, after
+7 s, would be too late for the default timeout of 5 s as well."""
+_MIN_ANSWER_SECONDS: Final = 0.5
+_ANSWER_ROUND_TRIPS: Final = 4
+"""Least wait for the answer to the third SYN, and the same as a multiple of the RTT."""
+
 _BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
 
 
@@ -62,7 +69,7 @@ async def measure(context: CheckContext) -> BalanceResult:
             _try_address(
                 attempt.address,
                 *fit_pace(each, pace, rates[attempt.address]),
-                context.timeouts,
+                fit_timeouts(context.timeouts, attempt.seconds),
             )
             for attempt in answered
         )
@@ -86,6 +93,16 @@ def fit_pace(count: int, pace: float, rate: float) -> tuple[int, float]:
     slower = max(pace, spacing(CONNECTION_BYTES, rate, PATH_SHARE))
     fewer = int(max(count * pace, SLOW_PATH_SECONDS) / slower)
     return min(count, max(MIN_SLOW_CONNECTIONS, fewer)), slower
+
+
+def fit_timeouts(timeouts: Timeouts, connect_seconds: float) -> Timeouts:
+    """Return timeouts that wait for the answer to the third SYN, and no longer.
+
+    ``connect_seconds`` is how long a connection took before. Dead ports then cost less
+    time, and random loss is no likelier to look like one.
+    """
+    answer = max(_MIN_ANSWER_SECONDS, _ANSWER_ROUND_TRIPS * connect_seconds)
+    return replace(timeouts, connect=min(timeouts.connect, _SYN_SECONDS + answer))
 
 
 async def _try_address(
