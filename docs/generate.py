@@ -18,6 +18,7 @@ from netduet.cli import settings_reference
 from netduet.client.checks import CHECKS
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.report.json_report import ReportDocument
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Severity
 from netduet.client.results.needs import PURPOSES, Need
 from netduet.client.settings import ClientSettings
@@ -215,10 +216,21 @@ def checks() -> str:
             parts.append(f"\n{need}\n")
         parts.append(f"\nWhere: {failure.where} ({failure.where.label}).\n")
         parts.append("\nLikeliest causes:\n\n")
-        parts += [f"{n}. {cause}\n" for n, cause in enumerate(failure.causes, 1)]
+        parts += [f"{n}. {each(cause)}\n" for n, cause in enumerate(failure.causes, 1)]
         parts.append("\nTry next:\n\n")
-        parts += [f"{n}. {step}\n" for n, step in enumerate(failure.next, 1)]
+        parts += [f"{n}. {each(step)}\n" for n, step in enumerate(failure.next, 1)]
     return "".join(parts)
+
+
+def each(advice: str) -> str:
+    """Return a cause or step with what replaces it in a container and in a pod."""
+    if not isinstance(advice, Advice):
+        return advice
+    parts = [str(advice)]
+    for place, text in (("container", advice.container), ("pod", advice.pod)):
+        if text != advice:
+            parts.append(f"In a {place}: {text or 'does not apply'}")
+    return "<br>".join(parts)
 
 
 def needs_section() -> str:

@@ -55,7 +55,7 @@ def lines(report: ReportDocument, width: int, table_width: int) -> Iterator[Line
             yield ()
         yield from text.heading(verdict.label)
         yield from text.rows(_tested_here(verdict), width, known)
-        yield from text.verdict(verdict, known, width)
+        yield from text.verdict(verdict, known, width, in_full[:number])
     yield from tables(verdicts, table_width)
     for pair in report.between:
         yield ()

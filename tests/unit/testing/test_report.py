@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from netduet.client.checks.catalogue import ALIASES, CATALOGUE
+from netduet.client.checks.catalogue import ALIASES, CATALOGUE, local_catalogue
 from netduet.client.report import text
 from netduet.client.report.json_report import document
 from netduet.client.results.instance import Instance
@@ -76,7 +76,9 @@ def read(*verdicts: Verdict, asked: tuple[str, ...] = ()) -> Report:
 
 def printed(*verdicts: Verdict) -> str:
     """Return what the client prints of these on a terminal."""
-    return "\n".join(text.plain(line) for line in text.everything(verdicts))
+    return "\n".join(
+        text.plain(line) for line in text.everything(verdicts, local_catalogue())
+    )
 
 
 @pytest.mark.parametrize("verdicts", [*([verdict] for verdict in ALL), ALL])

@@ -16,6 +16,7 @@ import uvloop
 from netduet import __version__
 from netduet.client.checks import CHECKS
 from netduet.client.checks.base import CheckOptions
+from netduet.client.checks.catalogue import local_catalogue
 from netduet.client.commands.setup import (
     UNUSABLE,
     WriteLines,
@@ -204,7 +205,9 @@ class _Session:
             )
             start_run()
             await self.signals.run(_run(check_runner, progress))
-            verdicts[number] = _conclude(check_runner, write, client_instance(settings))
+            verdicts[number] = _conclude(
+                check_runner, write, client_instance(settings), verdicts.values()
+            )
         in_order = [verdicts[number] for number in range(len(self.targets))]
         if resume is not None and not any(verdict.interrupted for verdict in in_order):
             resume.complete()
@@ -230,13 +233,17 @@ async def _run(check_runner: CheckRunner, progress: Progress | None) -> None:
 
 
 def _conclude(
-    check_runner: CheckRunner, write: WriteLines, client: Instance
+    check_runner: CheckRunner,
+    write: WriteLines,
+    client: Instance,
+    above: Iterable[Verdict],
 ) -> Verdict:
+    """Write a target's verdict below the verdicts ``above``, and return it."""
     verdict = replace(
         check_runner.verdict(), asked_by=str(client) if client.node_and_zone else ""
     )
     write(text.skipped(verdict.results, text_columns()))
-    write(text.verdict(verdict, width=text_columns()))
+    write(text.verdict(verdict, local_catalogue(), text_columns(), tuple(above)))
     fields = {
         "netduet.target": verdict.target,
         "netduet.outcome": verdict.outcome.value,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 
-from netduet.client.checks.catalogue import CATALOGUE, current_name
+from netduet.client.checks.catalogue import CATALOGUE, current_name, local_catalogue
 from netduet.client.report import text
 from netduet.client.report.terminal import text_columns, writer
 
@@ -20,7 +20,7 @@ def explain(name: str | None) -> int:
             for failure in CATALOGUE.values()
         )
         return 0
-    failure = CATALOGUE.get(current_name(name))
+    failure = local_catalogue().get(current_name(name))
     if failure is None:
         close = difflib.get_close_matches(name, CATALOGUE, 1)
         remedy = f"did you mean {close[0]}?" if close else "`netduet explain` lists all"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from netduet import __version__
-from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.checks.catalogue import local_catalogue
 from netduet.client.results.expectation import Found, compare_expectation
 from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.client.results.location import Side
@@ -246,7 +246,7 @@ def _check(result: CheckResult) -> CheckPart:
 
 
 def _finding(finding: Finding) -> FindingPart:
-    known = CATALOGUE[finding.failure]
+    known = local_catalogue()[finding.failure]
     return FindingPart(
         failure=finding.failure,
         outcome=finding.outcome,

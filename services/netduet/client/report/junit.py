@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
+from netduet.client.checks.catalogue import local_catalogue
 from netduet.client.report import text
 from netduet.client.results.verdict import CheckResult, Outcome, Verdict
 
@@ -81,6 +82,6 @@ def _text(result: CheckResult) -> str:
     lines = (
         text.plain(line)
         for finding in result.findings
-        for line in text.finding(finding)
+        for line in text.finding(finding, local_catalogue())
     )
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from netduet.client.results.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Known = Mapping[str, Failure]
 
@@ -165,24 +165,31 @@ def everything(
             yield ()
         yield from heading(target_verdict.label)
         yield from rows(target_verdict.results, width, known)
-        yield from verdict(target_verdict, known, width)
+        yield from verdict(target_verdict, known, width, verdicts[:number])
     if len(verdicts) > 1:
         yield from overall(verdicts)
 
 
 def verdict(
-    target_verdict: Verdict, known: Known = CATALOGUE, width: int = WIDTH
+    target_verdict: Verdict,
+    known: Known = CATALOGUE,
+    width: int = WIDTH,
+    above: Iterable[Verdict] = (),
 ) -> Iterator[Line]:
     """Yield the verdict of a target: a sentence, then the root finding in full.
 
-    ``known`` describes the classes of failure that were found.
+    ``known`` describes the classes of failure that were found. Causes and next steps
+    that a verdict of ``above`` has shown are not repeated.
     """
     yield ()
     yield from _sentence(target_verdict, known, width)
     if target_verdict.asked_by:
         yield from _labelled("run from", target_verdict.asked_by, (), width)
     if target_verdict.root is not None and target_verdict.root_check is not None:
-        yield from finding(target_verdict.root, known, width)
+        root = target_verdict.root
+        shown = next((each for each in above if _has_same_advice(each, root)), None)
+        reference = "" if shown is None else f"as for {shown.label}, above"
+        yield from finding(root, known, width, reference)
     if target_verdict.missing:
         done = ", ".join(result.check for result in target_verdict.results)
         yield from _labelled("completed", done or "none", (), width)
@@ -337,16 +344,33 @@ def _service_sentence(target_verdict: Verdict) -> str:
     return f"{target_verdict.target} {does} ({passed} checks from {target_verdict.client or 'this end'})"
 
 
+def _has_same_advice(shown: Verdict, root: Finding) -> bool:
+    """Whether the root finding of a verdict has the causes and steps of this one."""
+    other = shown.root
+    return (
+        other is not None
+        and shown.root_check is not None
+        and (other.failure, other.causes) == (root.failure, root.causes)
+    )
+
+
 def finding(
-    root: Finding, known: Known = CATALOGUE, width: int = WIDTH
+    root: Finding, known: Known = CATALOGUE, width: int = WIDTH, reference: str = ""
 ) -> Iterator[Line]:
-    """Yield what was observed, the evidence of both sides, and what to do about it."""
+    """Yield what was observed, the evidence of both sides, and what to do about it.
+
+    ``reference`` says where causes and next steps stand already, and replaces them.
+    """
     failure = known[root.failure]
     yield from _labelled("observed", root.seen, (), width)
     for side, evidence in root.evidence:
         yield from _labelled(side, evidence, (), width)
     causes = root.likely_causes(failure)
     where = _location(root.where or failure.where, root.place)
+    if reference:
+        yield from _labelled("where", where, (), width)
+        yield from _labelled("try next", reference, (), width)
+        return
     yield from _knowledge(failure, where, causes, width)
 
 

@@ -9,7 +9,12 @@ import pytest
 
 from netduet import client
 from netduet.client.checks import CHECKS
-from netduet.client.checks.catalogue import ALIASES, CATALOGUE, current_name
+from netduet.client.checks.catalogue import (
+    ALIASES,
+    CATALOGUE,
+    catalogue_for,
+    current_name,
+)
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
 from netduet.runtime.logs import EVENTS
@@ -52,6 +57,36 @@ def test_older_names_are_free_and_lead_to_the_present_one() -> None:
         assert current_name(alias).partition(".")[0] == alias.partition(".")[0]
     assert current_name("balance.ghost") == "balance.unhealthy_backend"
     assert current_name("no.such") == "no.such"
+
+
+DOCKER_COMMAND = re.compile(
+    r"\bdocker (?:run|ps|port|logs|network|service|inspect|exec)\b|docker:|com\.docker"
+)
+
+
+@pytest.mark.parametrize("engine", ["", "docker", "podman", "container", "kubernetes"])
+def test_advice_fits_the_platform(engine: str) -> None:
+    """In a pod nothing is said of Docker's commands, elsewhere nothing of kubectl."""
+    foreign = re.compile(r"\bkubectl\b")
+    if engine == "kubernetes":
+        foreign = DOCKER_COMMAND
+    for failure in catalogue_for(engine).values():
+        assert failure.causes
+        assert failure.next
+        for text in (*failure.causes, *failure.next):
+            assert type(text) is str
+            assert not foreign.search(text), (failure.name, text)
+
+
+def test_unenforced_policy_is_explained_in_a_pod() -> None:
+    """What comes first is the policy engine, then the policies and the labels."""
+    failure = catalogue_for("kubernetes")["isolation.open"]
+    assert "does not enforce network policies" in failure.causes[0]
+    assert "policy engine" in failure.next[0]
+    assert "describe networkpolicy" in failure.next[1]
+    assert "--show-labels" in failure.next[1]
+    container = catalogue_for("docker")["isolation.open"]
+    assert "docker network inspect" in container.next[0]
 
 
 @pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda known: known.name)

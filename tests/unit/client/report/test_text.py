@@ -283,6 +283,26 @@ def test_several_targets_are_counted_by_outcome() -> None:
     assert lines == ["", "3 targets: 2 PASS, 1 FAIL"]
 
 
+def test_causes_and_steps_are_shown_once_for_several_targets() -> None:
+    """A later target with the same class refers to the first; another class does not."""
+    also_refused = replace(REFUSED, seen="another address")
+    closed = Finding("identity.closed", "closed")
+    verdicts = [
+        conclude("a", [done("reach", REFUSED)]),
+        conclude("b", [done("reach", also_refused)]),
+        conclude("c", [done("identity", closed)]),
+        conclude("d", [done("reach", replace(REFUSED, causes=("its own",)))]),
+    ]
+    shown = [
+        [plain(line) for line in text.verdict(each, above=verdicts[:number])]
+        for number, each in enumerate(verdicts)
+    ]
+    headed = [any("likely causes" in line for line in lines) for lines in shown]
+    assert headed == [True, False, True, True]
+    assert "  try next       as for a, above" in shown[1]
+    assert any("another address" in line for line in shown[1])
+
+
 def test_heading_names_the_target() -> None:
     """The target is shown above its checks."""
     assert [plain(line) for line in text.heading("server:80")] == ["server:80"]

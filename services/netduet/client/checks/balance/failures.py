@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
@@ -26,10 +27,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
         ),
         (
-            (
+            Advice(
                 "compare the load balancer's list of backends with the instances that "
-                "responded: those only in the list are down (docker ps; kubectl get "
-                "endpoints)"
+                "responded: those only in the list are down (docker ps)",
+                pod=(
+                    "compare the Service's endpoints with the instances that responded: "
+                    "those only in the list are down (kubectl get endpointslices)"
+                ),
             ),
             "give the load balancer a health check that opens a connection",
             (
@@ -62,7 +66,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "look for the rule: iptables -S, nft list ruleset, on both hosts and "
                 "in between"
             ),
-            "check whether the servers are still running, and since when (docker ps)",
+            Advice(
+                "check whether the servers are still running, and since when (docker ps)",
+                pod=(
+                    "check whether the servers' pods are still running, and since when "
+                    "(kubectl get pods)"
+                ),
+            ),
         ),
         aliases=("balance.stopped",),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
@@ -300,7 +301,16 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (
             "run the check again on a host that is less busy",
-            "allow it to open more files: ulimit -n; docker run --ulimit nofile=65536",
+            Advice(
+                "allow it to open more files: ulimit -n",
+                container=(
+                    "allow it to open more files: docker run --ulimit nofile=65536"
+                ),
+                pod=(
+                    "allow it to open more files: the limit is that of the node's "
+                    "container runtime (LimitNOFILE)"
+                ),
+            ),
         ),
         severity=Severity.PROBE,
         aliases=("churn.unstarted",),

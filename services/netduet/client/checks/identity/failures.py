@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
+
+_ACCEPTED_FOR_IT: Final = Advice(
+    (
+        "a published port or proxy (docker-proxy, sidecar) accepts connections on "
+        "behalf of a server that is down, or that listens on another port, or only on "
+        "127.0.0.1 in its container"
+    ),
+    pod=(
+        "a proxy (a sidecar, an ingress) accepts connections on behalf of a server "
+        "that is down, or that listens on another port (targetPort), or only on "
+        "127.0.0.1 in its pod"
+    ),
+)
 
 FAILURES: Final[tuple[Failure, ...]] = (
     Failure(
@@ -29,9 +43,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             ),
         ),
         (
-            (
+            Advice(
                 "check whether the server is running: docker ps (paused?), its logs, "
-                "its CPU"
+                "its CPU",
+                pod=(
+                    "check whether the server's pod is running and ready: kubectl get "
+                    "pods, kubectl logs POD, kubectl top pod"
+                ),
             ),
             "connect directly to the server's address, bypassing any proxy or load balancer",
             "allow more time: --answer-timeout 15s",
@@ -82,11 +100,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "The connection was closed without a single byte of a response.",
         Location.INTERMEDIARY,
         (
-            (
-                "a published port or proxy (docker-proxy, sidecar) accepts connections "
-                "on behalf of a server that is down, or that listens on another port, "
-                "or only on 127.0.0.1 in its container"
-            ),
+            _ACCEPTED_FOR_IT,
             (
                 "the server closes connections that it does not understand: it is not "
                 "netduet"
@@ -108,11 +122,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         "The connection was reset before a single byte of a response arrived.",
         Location.INTERMEDIARY,
         (
-            (
-                "a published port or proxy (docker-proxy, sidecar) accepts connections "
-                "on behalf of a server that is down, or that listens on another port, "
-                "or only on 127.0.0.1 in its container"
-            ),
+            _ACCEPTED_FOR_IT,
             "the server crashed or was killed while responding",
             "a firewall resets connections that carry data it does not recognize",
         ),
@@ -158,7 +168,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a proxy or tunnel alters or drops the first bytes",
         ),
         (
-            "check which program runs there, and its log: docker ps, docker logs",
+            Advice(
+                "check which program runs there, and its log: docker ps, docker logs",
+                pod=(
+                    "check which program runs there, and its log: kubectl get pods -o "
+                    "wide, kubectl logs POD"
+                ),
+            ),
             "disable the PROXY protocol in the load balancer: netduet does not support it",
             "connect directly to the server's address, bypassing any proxy or load balancer",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
@@ -19,11 +20,25 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "the name needs its domain or namespace (service.namespace in Kubernetes)",
         ),
         (
-            (
-                "check whether the server is running, and what its name is: docker ps, "
-                "kubectl get svc"
+            Advice(
+                "check whether the server is running, and what its name is",
+                container=(
+                    "check whether the server is running, and what its name is: docker "
+                    "ps; in a swarm, docker service ls"
+                ),
+                pod=(
+                    "check the Service's name, and whether a pod behind it is ready: "
+                    "kubectl get services,endpointslices -n NAMESPACE"
+                ),
             ),
-            "check that both are on the same network: docker network inspect NETWORK",
+            Advice(
+                "check which DNS servers this host asks: /etc/resolv.conf",
+                container=(
+                    "check that both are on the same network: docker network inspect "
+                    "NETWORK"
+                ),
+                pod="from another namespace, use SERVICE.NAMESPACE",
+            ),
             "try the server's address instead of its name",
         ),
         severity=Severity.UNREACHABLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
@@ -26,9 +27,14 @@ FAILURES: Final[tuple[Failure, ...]] = (
             RESET_BY_FIREWALL,
         ),
         (
-            (
+            Advice(
                 "check whether the server is running and what it listens on: docker "
-                "logs, ss -tln"
+                "logs, ss -tln",
+                pod=(
+                    "check whether the server is running and what it listens on: kubectl "
+                    "get pods, kubectl logs POD; a Service needs ready endpoints: kubectl "
+                    "get endpointslices"
+                ),
             ),
             "compare the requested port with the listening port",
         ),
@@ -77,7 +83,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "the service is not running, or listens on another port or address",
             "a firewall rejects the datagrams (REJECT)",
-            "only the TCP port is published (docker: -p 53:53/udp publishes UDP)",
+            Advice(
+                "only the TCP port is published (docker: -p 53:53/udp publishes UDP)",
+                pod="the Service has the port for TCP alone (protocol: UDP)",
+            ),
         ),
         (
             "check what listens there: ss -uln",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 
@@ -25,10 +26,17 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "a firewall or a broken device drops packets because of their length",
         ),
         (
-            (
+            Advice(
                 "on the interfaces at both ends, set the MTU to the value that the check reports: "
-                "ip link set DEVICE mtu N, or the option "
-                "com.docker.network.driver.mtu of the network"
+                "ip link set DEVICE mtu N",
+                container=(
+                    "set the MTU to the value that the check reports: ip link set DEVICE "
+                    "mtu N, or the option com.docker.network.driver.mtu of the network"
+                ),
+                pod=(
+                    "lower the MTU of the network plugin to the value that the check "
+                    "reports, and create the pods again"
+                ),
             ),
             "let ICMP 'fragmentation needed' and ICMPv6 'packet too big' pass",
             (

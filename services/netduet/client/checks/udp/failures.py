@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from netduet.client.results.advice import Advice
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 from netduet.client.results.needs import Need
@@ -15,6 +16,15 @@ _NO_UDP: Final = (
     "programs that use UDP (DNS, QUIC, NTP, syslog) do not work here: a port is carried "
     "for TCP alone unless UDP is named, as in docker run -p PORT:PORT/udp, nginx listen "
     "PORT udp, a Service port with protocol: UDP"
+)
+
+_NO_UDP_PORT: Final = (
+    "the Service, or a load balancer in front, has the port for TCP alone: TCP is the "
+    "default protocol of a Service's port"
+)
+_HAS_UDP_PORT: Final = (
+    "check whether the Service has the port for UDP, too: kubectl describe service "
+    "SERVICE (protocol: UDP)"
 )
 
 FAILURES: Final[tuple[Failure, ...]] = (
@@ -32,17 +42,19 @@ FAILURES: Final[tuple[Failure, ...]] = (
                 "the responses are dropped on the way back (a firewall that does not "
                 "track UDP flows)"
             ),
-            (
+            Advice(
                 "a load balancer, proxy or published port in front carries only TCP: "
                 "docker run -p without /udp, HAProxy, nginx stream without listen udp, "
-                "socat TCP-LISTEN"
+                "socat TCP-LISTEN",
+                pod=_NO_UDP_PORT,
             ),
         ),
         (
             "check the rules for UDP on the port, in both directions",
-            (
+            Advice(
                 "check whether the port is published for UDP too: docker port, "
-                "PORT:PORT/udp"
+                "PORT:PORT/udp",
+                pod=_HAS_UDP_PORT,
             ),
             "capture on the server (tcpdump udp port PORT): do the datagrams arrive?",
         ),
@@ -60,9 +72,10 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (
             "nothing listens for datagrams there: the server was started with udp=false",
             "a firewall rejects UDP (REJECT)",
-            (
+            Advice(
                 "the port is published or proxied only for TCP: docker run -p without "
-                "/udp, HAProxy, nginx stream without listen udp, socat TCP-LISTEN"
+                "/udp, HAProxy, nginx stream without listen udp, socat TCP-LISTEN",
+                pod=_NO_UDP_PORT,
             ),
         ),
         (
@@ -83,11 +96,17 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         Location.CLIENT,
         (
-            "the port is published without /udp: docker run -p PORT:PORT means TCP",
+            Advice(
+                "the port is published without /udp: docker run -p PORT:PORT means TCP",
+                pod=_NO_UDP_PORT,
+            ),
             "the proxy or rule of this host that leads on is for TCP alone",
         ),
         (
-            "publish it for UDP too: docker run -p PORT:PORT/tcp -p PORT:PORT/udp",
+            Advice(
+                "publish it for UDP too: docker run -p PORT:PORT/tcp -p PORT:PORT/udp",
+                pod=_HAS_UDP_PORT,
+            ),
             "if no application uses UDP, say so: --for http, or --need tcp",
         ),
         severity=Severity.DATAGRAMS,
