@@ -72,6 +72,16 @@ NETWORKS: Final = (
         representative=True,
     ),
     Network(
+        "twins-same-instance",
+        "two servers behind one address have the same name",
+        passes(("balance", "2 processes are named twin")),
+        conditions=(balanced((SERVER4, OTHERS4[0])),),
+        server=("--instance", "twin"),
+        servers=2,
+        names=_VIP,
+        flags=("-4", "--checks", "balance"),
+    ),
+    Network(
         "single-server",
         "a single server",
         passes(),

@@ -16,6 +16,7 @@ from netduet.client.checks.balance.results import (
     ConnectionOutcome,
 )
 from netduet.client.net.dial import Address
+from netduet.net.time_span import TimeSpan
 
 VIP = Address(socket.AF_INET, "192.0.2.1", 12345)
 
@@ -66,6 +67,16 @@ def test_dead_backend_of_three_is_found(came: ConnectionOutcome) -> None:
     """One dead backend of three is found, however it fails."""
     found = classes(answers(20, "a"), answers(20, "b"), failed(20, came))
     assert found == ["balance.unhealthy_backend"]
+
+
+def test_doubt_if_no_connection_is_answered() -> None:
+    """An earlier check got an answer: a PASS would hide what stopped since."""
+    silent = failed(60, ConnectionOutcome.CONNECT_TIMEOUT)
+    doubt = judge(BalanceResult((AddressTrials(VIP, silent),))).doubt
+    assert doubt is not None
+    assert (doubt.failure, doubt.missed_deadline) == ("path.broken", TimeSpan(1, 6))
+    some_answered = AddressTrials(VIP, (*silent, *answers(1, "a")))
+    assert judge(BalanceResult((some_answered,))).doubt is None
 
 
 def test_two_delayed_connections_are_no_dead_backend() -> None:

@@ -77,7 +77,32 @@ def judge(balance: BalanceResult) -> Judgement:
     # If a share of connections fails, other checks would measure chance.
     blocks = any(finding.failure in _BLOCKING_FAILURES for finding in findings)
     remarks = _remarks(balance, known, findings)
-    return Judgement(summary, tuple(findings), remarks, figures, blocks=blocks)
+    doubts = (_doubt(address_trials) for address_trials in balance.by_address)
+    doubt = next((each for each in doubts if each is not None), None)
+    return Judgement(
+        summary, tuple(findings), remarks, figures, blocks=blocks, doubt=doubt
+    )
+
+
+def _doubt(address_trials: AddressTrials) -> Finding | None:
+    """Return that no connection was answered, though ``reach`` had made some.
+
+    Which ports pass, or what stopped, is for other checks to find.
+    """
+    trials = address_trials.trials
+    failed = [trial for trial in trials if trial.outcome in _FAILED_OUTCOMES]
+    if not failed or len(failed) < len(trials):
+        return None
+    seen = (
+        f"{address_trials.address}: none of {len(trials)} connections was answered, "
+        "though connections had been accepted before"
+    )
+    how = "; ".join(
+        f"{count} {outcome}" for outcome, count in address_trials.outcomes.items()
+    )
+    is_late = all(trial.outcome in _TIMEOUTS for trial in failed)
+    missed = TimeSpan.covering(failed) if is_late else None
+    return Finding("path.broken", seen, ((Side.CLIENT, how),), missed_deadline=missed)
 
 
 def _trial_by_boot_id(balance: BalanceResult) -> dict[str, BalanceTrial]:
