@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from tests.lab.conditions import Condition, Role, Rule
+from tests.lab.conditions import UP, Condition, Role, Rule, Way
 
 End = Literal["client", "server"]
 
@@ -45,9 +45,9 @@ def two_more_routers() -> Condition:
     return Condition(long_path=True)
 
 
-def dropped_at(at: Role, match: str = "-p tcp") -> Condition:
-    """Drop what a router of a long path should forward to the server."""
-    return ruled(at, f"-A FORWARD -o to_server {match} -j DROP", long_path=True)
+def dropped_at(at: Role, match: str = "-p tcp", way: Way = UP) -> Condition:
+    """Drop what a router of a long path should forward this way."""
+    return ruled(at, f"-A FORWARD -o {way} {match} -j DROP", long_path=True)
 
 
 def reset_at(at: Role) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.lab.conditions import real_packets
+from tests.lab.conditions import DOWN, real_packets
 from tests.lab.end_faults import (
     dropped_at,
     looping,
@@ -64,6 +64,21 @@ NETWORKS: Final = (
             may=("udp.black_hole",),
         ),
         conditions=(dropped_at("far", "-m length --length 1401:65535"), real_packets()),
+        flags=V4,
+    ),
+    Network(
+        "hole-at-hop-3-down",
+        "the third router drops packets over 1,400 bytes that come from the server",
+        fails(
+            "size.black_hole",
+            "path ←",
+            place="vanish on the way back",
+            may=("udp.black_hole",),
+        ),
+        conditions=(
+            dropped_at("far", "-m length --length 1401:65535", DOWN),
+            real_packets(),
+        ),
         flags=V4,
     ),
     Network(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.investigation.explanation import Explanation
-from netduet.client.results.location import Side
+from netduet.client.results.location import Location, Side
 
 if TYPE_CHECKING:
     from netduet.client.checks.investigation.results import Clues
@@ -29,7 +29,10 @@ _PROBES: Final = {"tcp": "SYNs", "udp": "datagrams"}
 def explain_by_hops(finding: Finding, clues: Clues) -> Iterator[Explanation]:
     """Yield up to where the packets of the failing kind get."""
     if clues.large is not None:
-        yield from _explain_large(clues.large)
+        if finding.where is Location.FROM_SERVER:
+            yield from _explain_way_back(clues.large)
+        else:
+            yield from _explain_large(clues.large)
         return
     if clues.data is not None:
         yield from _explain_data(clues.data, clues.syns)
@@ -104,6 +107,24 @@ def _explain_large(trace: Trace) -> Iterator[Explanation]:
         ((Side.CLIENT, text),),
         place=f"packets of {trace.size} bytes vanish beyond {last}",
         figures=_last_hop(last),
+    )
+
+
+def _explain_way_back(trace: Trace) -> Iterator[Explanation]:
+    """Yield that full packets vanish on the way back, which no TTL of ours reaches.
+
+    The server has proven that; the answers to full packets are as large, so that none
+    comes. What routers answer says how far full packets get on the way there.
+    """
+    if trace.reached is not None:
+        return
+    text = f"datagrams of {trace.size} bytes pass on the way there"
+    if trace.hops:
+        text += f" ({_hops(trace)} answer{'s' * (len(trace.hops) == 1)})"
+    text += "; the way back cannot be traced from this end"
+    yield Explanation(
+        ((Side.CLIENT, text),),
+        place=f"packets of {trace.size} bytes vanish on the way back",
     )
 
 
