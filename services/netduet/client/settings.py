@@ -146,6 +146,12 @@ class ClientSettings(Settings):
     watch_resolve_interval: Annotated[Duration, Field(ge=1, le=HOUR)] = 5.0
     """Interval between the DNS lookups that `watch` makes; one second during the first minute of an outage."""
 
+    watch_start_delay: Annotated[Duration, Field(ge=0, le=HOUR)] = 0.0
+    """Time before the first DNS lookup of `watch`. Where servers start together with their clients, a lookup that finds none of them yet would be cached, in CoreDNS for up to 30 s."""
+
+    watch_service_account: str = ""
+    """Folder of a Kubernetes service account (token, ca.crt, namespace) that may list EndpointSlices: `watch` then takes the addresses of a headless Service from them, which is faster than DNS; where it cannot, it uses DNS. Empty: only DNS."""
+
     watch_history: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Maximum number of outages and departed peers that `watch` remembers individually; totals include all."""
 

@@ -85,6 +85,8 @@ EVENTS: Final = {
     "finding.ended": "A scheduled check no longer has a finding.",
     "lookup.failed": "A name does not resolve; its last addresses are kept.",
     "lookup.recovered": "A name resolves that did not resolve before.",
+    "lookup.fallback": "EndpointSlices cannot be read: addresses come from DNS.",
+    "lookup.endpoint_slices": "EndpointSlices can be read again: addresses come from them.",
     "logs.suppressed": "Clients caused more lines than the bound for each, or for all; once a minute, the sum of what was not logged.",
     "logs.dropped": "Lines were lost because nothing read the output.",
     "runtime.warning": "A warning of Python or of a library.",

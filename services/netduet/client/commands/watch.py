@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from netduet.client.results.instance import Instance
     from netduet.client.results.target import Target
     from netduet.client.settings import ClientSettings
+    from netduet.client.watch.endpoint_lookup import EndpointLookup
 
 
 def watch(
@@ -85,6 +87,7 @@ async def _watch(
         # A node's name is more stable than a container's, and so are the choices.
         client.node or client.instance,
         settings.watch_neighbours,
+        endpoints=_endpoint_lookup(settings, notifier),
     )
     async with StallMonitor() as stalls:
         monitor = Monitor(
@@ -93,6 +96,7 @@ async def _watch(
                 settings.watch_interval,
                 settings.watch_checks_interval,
                 settings.watch_resolve_interval,
+                settings.watch_start_delay,
             ),
             context,
             stalls,
@@ -104,6 +108,18 @@ async def _watch(
         async with _admin_port(admin, monitor, stalls, signals, client):
             await signals.run(monitor.run())
             notifier.summary(monitor.summary())
+
+
+def _endpoint_lookup(
+    settings: ClientSettings, notifier: Notifier
+) -> EndpointLookup | None:
+    if not settings.watch_service_account:
+        return None
+    from netduet.client.net.endpoint_slices import ServiceAccount  # noqa: PLC0415
+    from netduet.client.watch.endpoint_lookup import EndpointLookup  # noqa: PLC0415
+
+    account = ServiceAccount.at(Path(settings.watch_service_account))
+    return EndpointLookup(account, notifier.lookup_source)
 
 
 @contextlib.asynccontextmanager

@@ -18,10 +18,13 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import Address, Cause, Resolution, has_route, resolve
-from netduet.client.results.target import Target
+
+if TYPE_CHECKING:
+    from netduet.client.results.target import Target
+    from netduet.client.watch.endpoint_lookup import EndpointLookup
 
 MAX_ABSENT_SECONDS: Final = 300.0
 """Seconds for which an address is kept that no answer contains. A resolver that rotates
@@ -72,7 +75,7 @@ class TargetSet:
     """All targets. ``chosen`` are the addresses to watch, each with its target's name.
 
     ``absent_since`` has those that no name resolves to any more, with the monotonic
-    second of the first answer without them.
+    second of the first answer without them. ``endpoints`` is asked before DNS.
     """
 
     targets: tuple[ResolvedTarget, ...]
@@ -80,16 +83,25 @@ class TargetSet:
     max_per_name: int
     chosen: dict[Address, str] = field(default_factory=dict)
     absent_since: dict[Address, float] = field(default_factory=dict)
+    endpoints: EndpointLookup | None = None
 
     async def look_up(
         self, family: socket.AddressFamily, timeout: float
     ) -> list[ResolvedTarget]:
         """Resolve all names and choose; return targets whose error started or ended."""
         lookups = (
-            resolve(resolved.target.host, resolved.target.port, family, timeout)
-            for resolved in self.targets
+            self._find(resolved.target, family, timeout) for resolved in self.targets
         )
         return self.update(await asyncio.gather(*lookups), time.monotonic())
+
+    async def _find(
+        self, target: Target, family: socket.AddressFamily, timeout: float
+    ) -> Resolution:
+        if self.endpoints is not None:
+            found = await self.endpoints.find(target, family, timeout)
+            if found is not None:
+                return found
+        return await resolve(target.host, target.port, family, timeout)
 
     def update(self, answers: Sequence[Resolution], now: float) -> list[ResolvedTarget]:
         """Store an answer for each name and choose; return as ``look_up`` does.

@@ -39,11 +39,15 @@ failed address has done so by then, and the resolver must not be loaded for ever
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Seconds between datagrams of a stream, scheduled checks, and look-ups."""
+    """Seconds between datagrams of a stream, scheduled checks, and look-ups.
+
+    ``first_lookup``: seconds before the first one.
+    """
 
     datagram: float
     checks: float
     names: float
+    first_lookup: float = 0.0
 
 
 class Monitor:
@@ -198,6 +202,7 @@ class Monitor:
 
     async def _follow_names(self) -> None:
         context = self._context
+        await asyncio.sleep(self._intervals.first_lookup)
         while True:
             targets = self.targets
             start = time.monotonic()

@@ -97,6 +97,18 @@ class Notifier:
             self._write_line("PASS", "NAME", f"{target} resolves now")
             self._log.info("lookup.recovered", **fields)
 
+    def lookup_source(self, target: str, reason: str) -> None:
+        """Report that DNS replaces EndpointSlices, and why; "" when it no longer does."""
+        fields: dict[str, object] = {"netduet.target": target}
+        if reason:
+            rest = f"{target}: its EndpointSlices cannot be read ({escape(reason)}); DNS is used"
+            fields["error.message"] = escape(reason)
+            self._write_line("INCONCLUSIVE", "note", rest)
+            self._log.log(self._problem_level, "lookup.fallback", **fields)
+        else:
+            self._write_line("PASS", "note", f"{target}: its EndpointSlices are read")
+            self._log.info("lookup.endpoint_slices", **fields)
+
     def outages(self, notices: Sequence[tuple[Peer, OutageNotice]]) -> None:
         """Report the outages that started, changed or ended in one poll of all peers."""
         now = time.time()
