@@ -113,15 +113,14 @@ def _explain_large(trace: Trace) -> Iterator[Explanation]:
 def _explain_way_back(trace: Trace) -> Iterator[Explanation]:
     """Yield that full packets vanish on the way back, which no TTL of ours reaches.
 
-    The server has proven that; the answers to full packets are as large, so that none
-    comes. What routers answer says how far full packets get on the way there.
+    Only if they reach the target: its answers to them are small.
     """
-    if trace.reached is not None:
+    if trace.reached is None:
         return
-    text = f"datagrams of {trace.size} bytes pass on the way there"
-    if trace.hops:
-        text += f" ({_hops(trace)} answer{'s' * (len(trace.hops) == 1)})"
-    text += "; the way back cannot be traced from this end"
+    text = (
+        f"datagrams of {trace.size} bytes reach the target; the way back cannot be "
+        "traced from this end"
+    )
     yield Explanation(
         ((Side.CLIENT, text),),
         place=f"packets of {trace.size} bytes vanish on the way back",
