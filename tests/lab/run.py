@@ -181,7 +181,8 @@ def _serve(
     flags = network.server if isinstance(network.server, tuple) else ()
     limit = ["prlimit", f"--nofile={network.descriptors}"] * bool(network.descriptors)
     for number, address in enumerate(addresses, 1):
-        own = ["--instance", f"lab-{number}", *(["--host", address] * several)]
+        own = [] if "--instance" in flags else ["--instance", f"lab-{number}"]
+        own += ["--host", address] * several
         words = [*limit, sys.executable, "-m", "netduet", "serve", *own, *flags]
         started.append(
             stack.enter_context(
