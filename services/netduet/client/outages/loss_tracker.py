@@ -11,6 +11,7 @@ by the fastest datagram of the last minute (its arrival minus the server's time)
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import deque
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ class LossTracker:
     def record_sent(self, now: float) -> None:
         """Count a datagram that was just sent; its number is the count before it."""
         if self._unacknowledged() == self._ring_size // 2:  # soon overwritten
-            self._up_gap_starts[self._acknowledged] = self._sent_at(self._acknowledged)
+            self._up_gap_starts[self._acknowledged] = self.sent_at(self._acknowledged)
         self._times[self.up.sent % self._ring_size] = now
         self.up.sent += 1
 
@@ -193,11 +194,16 @@ class LossTracker:
         return events
 
     def finish(self, now: float) -> list[ProbeEvent]:
-        """Return the remaining events; an ongoing outage lasts until ``now``."""
+        """Return the remaining events; an ongoing outage lasts until ``now``.
+
+        One on the way up lasts as long as datagrams were sent: the time for which their
+        fate was waited for proves nothing.
+        """
         events = self.settle(float("inf"))
         if self.last_arrival is None:
             return events
-        ongoing = self.ongoing(now)
+        sent_until = self.sent_at(self.up.sent - 1) + self.period
+        ongoing = self.ongoing(now, sent_until)
         if ongoing is not None:
             events.append(ongoing)
         unacknowledged = self._unacknowledged()
@@ -208,8 +214,11 @@ class LossTracker:
             self.up.unknown += unacknowledged
         return events
 
-    def ongoing(self, now: float) -> LossRun | None:
-        """Return the ongoing outage, as far as it is known."""
+    def ongoing(self, now: float, sent_until: float = math.inf) -> LossRun | None:
+        """Return the ongoing outage, as far as it is known.
+
+        ``sent_until`` is when sending ended.
+        """
         last_arrival = self.last_arrival
         if last_arrival is None:
             return None
@@ -221,7 +230,8 @@ class LossTracker:
             return None  # down may be out too
         start = self._gap_start(self._acknowledged)
         lost = self._unacknowledged()
-        return self._loss_run(Location.TO_SERVER, start, now, lost, ended=False)
+        end = min(now, sent_until)
+        return self._loss_run(Location.TO_SERVER, start, end, lost, ended=False)
 
     # Both
 
@@ -302,14 +312,14 @@ class LossTracker:
         self._up_gaps.append(gap)
         start, end = gap
         if end - start >= MIN_LOSSES and start not in self._up_gap_starts:
-            self._up_gap_starts[start] = self._sent_at(start)
+            self._up_gap_starts[start] = self.sent_at(start)
 
     def _settle_up(self, now: float) -> None:
         """Count the gaps whose ends were sent long enough ago."""
         certain = self._acknowledged
         while self._up_gaps and self._up_gaps[0][1] < certain:
             start, end = self._up_gaps[0]
-            after = self._sent_at(end)
+            after = self.sent_at(end)
             if after + SETTLE_SECONDS > now:
                 break
             del self._up_gaps[0]
@@ -325,9 +335,9 @@ class LossTracker:
 
     def _gap_start(self, number: int) -> float:
         """Return when the first datagram of a gap was sent."""
-        return self._up_gap_starts.get(number) or self._sent_at(number)
+        return self._up_gap_starts.get(number) or self.sent_at(number)
 
-    def _sent_at(self, number: int) -> float:
+    def sent_at(self, number: int) -> float:
         """Return when a number was sent, or the oldest known time."""
         oldest = max(0, self.up.sent - self._ring_size)
         return self._times[max(number, oldest) % self._ring_size]

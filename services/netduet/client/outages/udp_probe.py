@@ -201,18 +201,26 @@ class UdpProbe:
             return
         match answer:
             case Challenge(cookie=cookie, boot=boot):
-                if not self.answered:
-                    self.round_trip = now - self._cookie_asked_at
                 self.answered = True
                 self._cookie = cookie
                 self.tracker.set_boot_id(boot.hex())
             case StreamStatus():
                 self.refused = ""
-                self.tracker.record_status(answer, now, on_time=on_time)
+                self._record_status(answer, now, on_time=on_time)
             case StreamEnd(reason=EndReason.STOPPED):
                 self._ended = True
             case StreamEnd(reason=reason):
                 self.tracker.set_end_reason(reason.name.lower())
+
+    def _record_status(
+        self, status: StreamStatus, now: float, *, on_time: bool
+    ) -> None:
+        tracker = self.tracker
+        known = tracker.acknowledged
+        tracker.record_status(status, now, on_time=on_time)
+        if tracker.acknowledged > known:
+            # Not that of the cookie: it is asked for again before it can arrive.
+            self.round_trip = now - tracker.sent_at(tracker.acknowledged - 1)
 
     def _handle_error(self, payload: bytes) -> None:
         try:

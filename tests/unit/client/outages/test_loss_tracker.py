@@ -114,6 +114,18 @@ def test_outage_has_direction_and_length(way: str, where: str, lost: int) -> Non
     assert (counted.lost, other.lost) == (lost, 0)
 
 
+def test_waiting_for_the_last_answers_is_no_part_of_an_outage() -> None:
+    """Nothing was sent meanwhile: it neither lengthens the outage nor excuses it."""
+    network = SimulatedNetwork()
+    network.ticks(100)
+    network.ticks(30, up=False)
+    network.ticks(20, sent=False)
+    (loss_run,) = network.outages
+    assert (loss_run.lost, loss_run.ended) == (30, False)
+    assert loss_run.seconds == pytest.approx(30 * PERIOD)
+    assert loss_run.sender_stalled == pytest.approx(0.0, abs=0.001)
+
+
 def test_outage_counts_the_servers_socket_drops() -> None:
     """Only the growth of the server's counter during the outage counts."""
     network = SimulatedNetwork()
