@@ -9,7 +9,7 @@ import pytest
 
 from netduet.client.net import path_rate
 from netduet.client.net.dial import Address
-from netduet.client.net.path_rate import measure_rate
+from netduet.client.net.path_rate import measure_rate, sustained_rate
 from netduet.client.net.timeouts import Timeouts
 from tests.integration.conftest import StartServer
 
@@ -21,6 +21,7 @@ async def test_loopback_is_not_slow(start_server: StartServer) -> None:
     running = await start_server()
     address = Address(socket.AF_INET, "127.0.0.1", running.port)
     assert await measure_rate(address, TIMEOUTS) == math.inf
+    assert await sustained_rate(address, TIMEOUTS) == math.inf
 
 
 async def test_unreachable_server_is_not_slow() -> None:
@@ -29,6 +30,7 @@ async def test_unreachable_server_is_not_slow() -> None:
         unused.bind(("127.0.0.1", 0))
         address = Address(socket.AF_INET, *unused.getsockname())
         assert await measure_rate(address, TIMEOUTS) == math.inf
+        assert await sustained_rate(address, TIMEOUTS) == math.inf
 
 
 async def test_time_of_a_large_echo_is_the_rate(

@@ -17,7 +17,6 @@ from tests.lab.conditions import (
     narrow_route,
     no_ipv6,
     published_port,
-    slow,
     source_nat,
 )
 from tests.lab.expectation import never_fails, passes
@@ -122,15 +121,6 @@ NETWORKS: Final = (
         "the name server responds after 3 s",
         passes(("name", "the lookup took 3.")),
         names=Names((SERVER4, SERVER6), delay=3.0),
-    ),
-    Network(
-        "slow-512k",
-        "512 kbit/s and a round trip of 600 ms",
-        passes(),
-        conditions=(slow(0.512, UP, 1000), slow(0.512, DOWN, 1000)),
-        impairments=(Impairments(delay=0.3), Impairments(delay=0.3)),
-        flags=V4,
-        seconds=180,
     ),
     Network(
         "link-local",

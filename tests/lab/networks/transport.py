@@ -21,7 +21,6 @@ from tests.lab.transport_faults import (
     policed,
     quota_of_all,
     scaling_stripped,
-    slow_kilobits,
     wait_first,
 )
 from tests.lab.tunrouter import Impairments
@@ -111,15 +110,6 @@ NETWORKS: Final = (
             seconds=240,
         )
         for profile in ("quick", "full")
-    ),
-    Network(
-        "slow-512k-600ms",
-        "512 kbit/s in both directions, 300 ms there and 300 ms back",
-        passes(),
-        conditions=(slow_kilobits(512, UP, 500), slow_kilobits(512, DOWN, 500)),
-        impairments=(Impairments(delay=0.3), Impairments(delay=0.3)),
-        flags=V4,
-        seconds=120,
     ),
     # Prices
     Network(

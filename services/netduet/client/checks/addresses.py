@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -49,8 +50,9 @@ class AddressCheck(Generic[Result]):
     pure. An address whose server lacks a feature that the check ``requires`` is not
     measured; neither is a service other than netduet-server, unless the check measures
     ``any_service``, or one that is asked over UDP, unless it measures ``datagrams``. A
-    service that blocks clients with ``many_connections`` is left out, too. Addresses are measured concurrently, or ``in_turn`` if they would share
-    the path. ``max_addresses`` is a number, or one per profile. ``finish`` may change
+    service that blocks clients with ``many_connections`` is left out, too. Addresses are
+    measured concurrently; or in turn if a path is slow, or if they would share the path
+    (``in_turn``). ``max_addresses`` is a number, or one per profile. ``finish`` may change
     the merged judgement.
     """
 
@@ -74,6 +76,7 @@ class AddressCheck(Generic[Result]):
         after: tuple[str, ...] = ("balance",),
         following: tuple[str, ...] = (),
         alongside: tuple[str, ...] = (),
+        quiet: bool = False,
     ) -> Check[AddressResults[Result]]:
         """Return the check; it needs an address of a server that can be talked to."""
         needs = ("identity",)
@@ -88,6 +91,7 @@ class AddressCheck(Generic[Result]):
             after,
             following=following,
             alongside=alongside,
+            quiet=quiet,
         )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:
@@ -103,7 +107,8 @@ class AddressCheck(Generic[Result]):
         services = tuple(
             each.address for each in left_out if each.is_service and each not in spared
         )
-        if self.in_turn:
+        is_slow = any(answer.rate < math.inf for answer in answers)
+        if self.in_turn or is_slow:
             results = [
                 await self.measure_address(context, answer) for answer in answers
             ]

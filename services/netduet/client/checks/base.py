@@ -85,7 +85,8 @@ class Check(Generic[Measurement]):
     blocks. It also waits for those in ``following``, whatever they come to. It does not
     wait for those in ``alongside``, but is skipped when one of them blocks; on a slow path
     they are as in ``after``. Two ``heavy`` checks, which fill the path, never run at the
-    same time.
+    same time; on a slow path no two checks do, but for ``quiet`` ones, which send next to
+    nothing.
     ``failures`` are its failure classes, in the catalogue's order. ``judges`` are the
     expectations whose targets it judges.
     """
@@ -101,6 +102,7 @@ class Check(Generic[Measurement]):
     judges: tuple[Expect, ...] = (Expect.OPEN,)
     following: tuple[str, ...] = ()
     alongside: tuple[str, ...] = ()
+    quiet: bool = False
 
 
 DEFECT: Final = Failure(

@@ -172,7 +172,7 @@ class CheckRunner:
             blocked = await _first_blocking(beside)
         if blocked is not None:
             return _skipped(check, blocked)
-        if not check.heavy:
+        if not (check.heavy or (self._is_slow() and not check.quiet)):
             done = await self._run_check(check)
         else:
             async with self._path:
@@ -185,7 +185,7 @@ class CheckRunner:
         return done
 
     def _is_slow(self) -> bool:
-        """Whether a path to the target is so slow that checks are in each other's way."""
+        """Whether a path to the target is so slow that two checks would share a queue."""
         identity = self._context.measured.get(IdentityResult)
         rates = identity.rates if isinstance(identity, IdentityResult) else {}
         return any(rate < math.inf for rate in rates.values())

@@ -126,6 +126,40 @@ async def test_defect_of_an_investigation_leaves_the_finding(
     assert [line["event"] for line in log] == ["runtime.exception", "check.finished"]
 
 
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(math.inf, [1, 2, 3]), (128e3, [1, 1, 2])]
+)
+async def test_slow_path_carries_one_check_at_a_time(
+    run: Callable[..., Any], rate: float, expected: list[int]
+) -> None:
+    """Each would be the other's queue; those that send next to nothing run beside it."""
+    running = 0
+    concurrent: list[int] = []
+
+    async def measure_rate(_: CheckContext) -> IdentityResult:
+        address = Address(socket.AF_INET, "192.0.2.1", 80)
+        answer = IdentityAnswer(address, Handshake(), rate=rate)
+        return IdentityResult((answer,), Expectation())
+
+    async def measure(_: CheckContext) -> int:
+        nonlocal running
+        running += 1
+        concurrent.append(running)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        running -= 1
+        return 0
+
+    identity = replace(check("identity", GOOD), measure=measure_rate)
+    names = ("first", "second", "third")
+    checks = [
+        replace(check(name, GOOD, "identity"), measure=measure, quiet=name == "third")
+        for name in names
+    ]
+    await run(identity, *checks)
+    assert sorted(concurrent) == expected
+
+
 async def test_check_may_follow_a_blocking_one(run: Callable[..., Any]) -> None:
     """It waits for the other one, and runs whatever that came to."""
     order: list[str] = []

@@ -68,7 +68,7 @@ async def measure(context: CheckContext) -> BalanceResult:
         *(
             _try_address(
                 attempt.address,
-                *fit_pace(each, pace, rates[attempt.address]),
+                *fit_pace(each, pace, rates[attempt.address] / len(answered)),
                 fit_timeouts(context.timeouts, attempt.seconds),
             )
             for attempt in answered

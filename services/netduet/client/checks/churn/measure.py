@@ -53,8 +53,8 @@ _SHORT_SHARE: Final = 0.5
 """Share of the connections in a row that a protocol allows; ``hold`` and ``stream`` make
 the others."""
 
-_PATH_SHARE: Final = 0.4
-"""Share of a slow path's rate that the connections take; ``udp`` runs beside them."""
+_PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that the connections take."""
 _MIN_COUNT: Final = 20
 """Connections that are made at any rate."""
 _MIN_HELD: Final = 4

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 ANSWER_BYTES: Final = 48 * KIB
 """Size of an answer: many segments, but less than the buffers on a path hold."""
 
+MIN_ANSWER_BYTES: Final = 4 * KIB
+"""Size of an answer on the slowest path: several segments."""
+
+_ANSWERS_SECONDS: Final = 1.0
+"""Time in which a slow path must carry all answers, which come at once."""
+
 PUSHED_BYTES: Final = 8 * KIB
 """Bytes sent after the server's FIN."""
 
@@ -63,17 +70,25 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> CloseResult:
         CloseTrial(method, Handshake(), pauses.get(method, 0.0))
         for method in CloseMethod
     ]
-    trials = await _run_trials(context.timeouts, answer.address, plans)
+    run_trials = partial(
+        _run_trials, context.timeouts, answer.address, fit_answer(answer.rate)
+    )
+    trials = await run_trials(plans)
     again = _plans_to_repeat(answer, plans, trials)
-    repeated = await _run_trials(context.timeouts, answer.address, again)
+    repeated = await run_trials(again)
     return CloseResult(answer.address, trials, repeated)
 
 
 async def _run_trials(
-    timeouts: Timeouts, address: Address, plans: Iterable[CloseTrial]
+    timeouts: Timeouts,
+    address: Address,
+    answer_bytes: int,
+    plans: Iterable[CloseTrial],
 ) -> tuple[CloseTrial, ...]:
     return tuple(
-        await asyncio.gather(*(_run_trial(timeouts, address, plan) for plan in plans))
+        await asyncio.gather(
+            *(_run_trial(timeouts, address, plan, answer_bytes) for plan in plans)
+        )
     )
 
 
@@ -97,8 +112,14 @@ def _plans_to_repeat(
     return [plan for plan in failed[:2] for _ in range(REPEAT_COUNT)]
 
 
+def fit_answer(rate: float) -> int:
+    """Return the size of an answer that does not fill a path with this rate in bit/s."""
+    fitting = rate / 8 * _ANSWERS_SECONDS / len(CloseMethod)
+    return int(min(ANSWER_BYTES, max(MIN_ANSWER_BYTES, fitting)))
+
+
 async def _run_trial(
-    timeouts: Timeouts, address: Address, trial: CloseTrial
+    timeouts: Timeouts, address: Address, trial: CloseTrial, answer_bytes: int
 ) -> CloseTrial:
     async with open_connection(address, timeouts) as (handshake, connection):
         trial = replace(trial, handshake=handshake)
@@ -109,7 +130,7 @@ async def _run_trial(
         elif trial.method is CloseMethod.RESET:
             trial = await _await_reset(timeouts, connection, trial)
         else:
-            trial = await _await_answer(timeouts, connection, trial)
+            trial = await _await_answer(timeouts, connection, trial, answer_bytes)
         if trial.open_failure:
             return trial
         if (
@@ -135,7 +156,8 @@ async def _push_after_fin(
     then nor retransmitted was slow, and proves nothing.
     """
     before = connection.info()
-    connection.send_raw(bytes(PUSHED_BYTES))
+    pushed = min(PUSHED_BYTES, trial.size)
+    connection.send_raw(bytes(pushed))
     deadline = time.monotonic() + _SETTLE_SECONDS
     # After a longer wait, the server may have stopped lingering before its FIN arrived.
     late = trial.wait is not None and trial.wait.seconds > _FIRST_WAIT_SECONDS
@@ -146,16 +168,19 @@ async def _push_after_fin(
             break
         late = time.monotonic() >= deadline
         await asyncio.sleep(_POLL_SECONDS)
-    sent = connection.wire.bytes_sent + PUSHED_BYTES
-    return replace(trial, pushed=PUSHED_BYTES, sent=sent, late=late)
+    sent = connection.wire.bytes_sent + pushed
+    return replace(trial, pushed=pushed, sent=sent, late=late)
 
 
 async def _await_answer(
-    timeouts: Timeouts, connection: FramedConnection, trial: CloseTrial
+    timeouts: Timeouts,
+    connection: FramedConnection,
+    trial: CloseTrial,
+    answer_bytes: int,
 ) -> CloseTrial:
     """Request a pattern and a close; wait for both."""
     limit = connection.welcome.limits.max_frame
-    size, seed = min(ANSWER_BYTES, limit), secrets.randbits(63)
+    size, seed = min(answer_bytes, limit), secrets.randbits(63)
     start = time.monotonic()
     open_failure = await _open_failure(timeouts, connection, size)
     if open_failure:

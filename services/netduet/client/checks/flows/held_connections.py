@@ -11,12 +11,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.flows.results import HeldFlow
+from netduet.client.checks.flows.results import FlowPlan, HeldFlow
 from netduet.client.net.dial import connect
 from netduet.client.net.framed_connection import (
     FramedConnection,
     start_framed_connection,
 )
+from netduet.client.net.path_rate import CONNECTION_BYTES, ECHO_BYTES
 from netduet.client.net.source_ports import spread_ports
 from netduet.client.results.instance import instance_of
 
@@ -33,21 +34,33 @@ _CONNECT_SECONDS: Final = 1.5
 _QUESTION_SECONDS: Final = 0.15
 """Seconds between two questions on a connection."""
 
+_OPENING_SECONDS: Final = 0.3
+"""Seconds in which a slow path must carry the connections, which open at once."""
+_MIN_HELD: Final = 4
+_PATH_SHARE: Final = 0.2
+"""Share of a slow path's rate that the questions take."""
+
 
 async def hold(
-    address: Address, timeouts: Timeouts, seconds: float
+    address: Address, timeouts: Timeouts, plan: FlowPlan
 ) -> tuple[HeldFlow, ...]:
-    """Hold connections to a netduet server open for so long, and ask on them."""
-    ports = spread_ports(HELD_CONNECTIONS, random.SystemRandom())
-    deadline = time.monotonic() + seconds
+    """Hold connections to a netduet server open for some time, and ask on them."""
+    count = HELD_CONNECTIONS
+    if plan.is_slow:
+        opening = plan.transit_seconds(CONNECTION_BYTES, 1.0)
+        count = min(count, max(_MIN_HELD, int(_OPENING_SECONDS / opening)))
+    pause = plan.transit_seconds(count * ECHO_BYTES, _PATH_SHARE)
+    pause = max(_QUESTION_SECONDS, pause)
+    ports = spread_ports(count, random.SystemRandom())
+    deadline = time.monotonic() + plan.hold
     held = await asyncio.gather(
-        *(_hold(address, timeouts, port, deadline) for port in ports)
+        *(_hold(address, timeouts, port, pause, deadline) for port in ports)
     )
     return tuple(each for each in held if each is not None)
 
 
 async def _hold(
-    address: Address, timeouts: Timeouts, port: int, deadline: float
+    address: Address, timeouts: Timeouts, port: int, pause: float, deadline: float
 ) -> HeldFlow | None:
     connection = await _open(address, timeouts, port)
     if connection is None:
@@ -60,7 +73,7 @@ async def _hold(
             connection.ask()
             if await connection.answers(timeouts.answer) is not None:
                 answered_at = time.monotonic()
-            await asyncio.sleep(_QUESTION_SECONDS)
+            await asyncio.sleep(pause)
         end = time.monotonic()
         held = replace(held, answered_at=answered_at, end=end)
         if connection.ending is None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.base import CheckContext
 from netduet.client.checks.flows.held_connections import hold
-from netduet.client.checks.flows.plan import PLANS, SERVICE_PORTS
+from netduet.client.checks.flows.plan import (
+    MAX_LOSSY,
+    PATH_SHARE,
+    PLANS,
+    PORT_BYTES,
+    SERVICE_PORTS,
+)
 from netduet.client.checks.flows.results import (
     FlowPlan,
     FlowsResult,
@@ -21,7 +27,6 @@ from netduet.client.checks.identity.results import IdentityAnswer, IdentityResul
 from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.dial import in_thread
 from netduet.client.net.neighbour_watch import NeighbourWatch
-from netduet.client.net.path_rate import spacing
 from netduet.net import kernel
 
 if TYPE_CHECKING:
@@ -35,13 +40,13 @@ FEATURE: Final = "count"
 _DESCRIPTORS_PER_PORT: Final = 8
 """Files that this process may open for each port that is tried."""
 
-_PORT_BYTES: Final = 5000
-"""Bytes each way for a port: a connection and datagrams, each with a full-size packet."""
-_PATH_SHARE: Final = 0.5
-"""Share of a slow path's rate that the ports take."""
-_SLOW_PATH_SECONDS: Final = 8.0
-"""Time for the ports on a slow path, unless they are too few then."""
-_MIN_SLOW_PORTS: Final = 16
+_SLOW_PATH_SECONDS: Final = 4.0
+"""Time for the ports of a transport on a slow path, unless they are too few then, and
+for the packets of the second stage."""
+_MIN_SLOW_PORTS: Final = 12
+_MIN_SLOW_PACKETS: Final = 10
+_SMALL_PACKET_BYTES: Final = 100
+"""Bytes of a small question or datagram, headers included."""
 
 _PROTOCOL_SHARE: Final = 4
 """A quarter of the connections that a protocol allows is this check's."""
@@ -56,12 +61,17 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> FlowsResult:
     tcp = TcpFlows(answer.dialer, plan, round_trip, extra).run()
     if not answer.is_netduet:
         return FlowsResult(answer.address, await tcp, failed_ports=failed)
-    held = hold(answer.address, context.timeouts, plan.hold)
+    held = hold(answer.address, context.timeouts, plan)
     link = _watch_neighbour(context, answer, plan.hold)
     udp = _try_udp(answer, plan, round_trip, extra)
-    tcp_flows, udp_flows, connections, link_addresses = await asyncio.gather(
-        tcp, udp, held, link
-    )
+    if plan.is_slow:
+        # One after the other: each would be the other's queue.
+        connections, link_addresses = await asyncio.gather(held, link)
+        tcp_flows, udp_flows = await tcp, await udp
+    else:
+        tcp_flows, udp_flows, connections, link_addresses = await asyncio.gather(
+            tcp, udp, held, link
+        )
     return FlowsResult(
         answer.address,
         tcp_flows,
@@ -111,13 +121,22 @@ def _fit_plan(plan: FlowPlan, answer: IdentityAnswer) -> FlowPlan:
 def fit_rate(plan: FlowPlan, rate: float) -> FlowPlan:
     """Return a plan that does not fill a path with this rate in bit/s.
 
-    It has fewer ports where all of them would take long.
+    It has fewer ports and packets where all of them would take long.
     """
-    interval = max(plan.interval, spacing(_PORT_BYTES, rate, _PATH_SHARE))
-    if interval <= plan.interval:
+    plan = replace(plan, rate=rate)
+    if not plan.is_slow:
         return plan
+    interval = max(plan.interval, plan.transit_seconds(PORT_BYTES, PATH_SHARE))
     ports = max(_MIN_SLOW_PORTS, int(_SLOW_PATH_SECONDS / interval))
-    return replace(plan, interval=interval, ports=min(plan.ports, ports))
+    exchanged = 2 * MAX_LOSSY * _SMALL_PACKET_BYTES
+    turn = plan.transit_seconds(exchanged, PATH_SHARE)
+    packets = max(_MIN_SLOW_PACKETS, int(_SLOW_PATH_SECONDS / turn))
+    return replace(
+        plan,
+        interval=interval,
+        ports=min(plan.ports, ports),
+        packets=min(plan.packets, packets),
+    )
 
 
 def _failed_ports(

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Final
 
 from netduet.client.checks.flows.results import FlowPlan, SourcePort
+from netduet.client.net.path_rate import FULL_PACKET_BYTES
 
 PLANS: Final = {
     "quick": FlowPlan(128, 60, 0.006, 2.4),
@@ -19,6 +20,17 @@ PLANS: Final = {
 
 SERVICE_PORTS: Final = 64
 """Source ports for a service other than netduet-server, if it allows so many."""
+
+PORT_BYTES: Final = 3000
+"""Bytes each way for a port: a connection with a full-size packet, which is more than
+its datagrams."""
+
+PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that the ports take."""
+
+AGAIN_SHARE: Final = 0.8
+"""The same in the second stage, where many of the ports are dead and send next to
+nothing."""
 
 ROUNDS: Final = 6
 """Trials of the second stage: all of them must fail for a port to be dead."""
@@ -36,6 +48,10 @@ _BASE_SECONDS: Final = 0.25
 _ROUND_TRIPS: Final = 4
 _MAX_PATIENCE_SECONDS: Final = 4.0
 
+_MAX_FIRST_SECONDS: Final = 6.0
+_MAX_STRETCH: Final = 1.5
+"""Factor by which the ports of a slow path may take longer than planned."""
+
 MAX_NEIGHBOURS: Final = 4
 """Ports in a row of which the first free one is used."""
 
@@ -46,9 +62,20 @@ STOPPED_RUN: Final = 20
 """Ports in a row without an answer, behind some with one, after which the same holds."""
 
 
-def patience(round_trip: float) -> float:
+_QUEUED_BYTES: Final = 6 * FULL_PACKET_BYTES
+"""Bytes of other ports that may be ahead of a packet: on a slow path, they take time."""
+
+
+def patience(round_trip: float, plan: FlowPlan) -> float:
     """Return the seconds after which a packet counts as lost, given the round trip."""
-    return min(_MAX_PATIENCE_SECONDS, _BASE_SECONDS + _ROUND_TRIPS * round_trip)
+    seconds = _BASE_SECONDS + _ROUND_TRIPS * round_trip
+    seconds += plan.transit_seconds(_QUEUED_BYTES, 1.0)
+    return min(_MAX_PATIENCE_SECONDS, seconds)
+
+
+def max_first_seconds(plan: FlowPlan) -> float:
+    """Return the seconds after which no further ports are tried for the first time."""
+    return max(_MAX_FIRST_SECONDS, _MAX_STRETCH * plan.ports * plan.interval)
 
 
 def has_stopped(passed: Mapping[int, bool]) -> bool:

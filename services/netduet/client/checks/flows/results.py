@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from netduet.client.net.dial import Address, ConnectResult
+from netduet.client.net.path_rate import spacing
 from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance
 from netduet.net.time_span import Timed
 
@@ -22,13 +24,23 @@ class FlowPlan:
     """How much is tried: ``ports`` per transport, and ``packets`` of each port again.
 
     ``interval`` is the seconds between two connections, ``hold`` how long connections are
-    held open.
+    held open. ``rate`` is that of a slow path in bit/s, infinity for any other.
     """
 
     ports: int
     packets: int
     interval: float
     hold: float
+    rate: float = math.inf
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the path is so slow that one transport at a time is tried."""
+        return self.rate < math.inf
+
+    def transit_seconds(self, size: int, share: float) -> float:
+        """Return the seconds for these bytes at a share of the rate, 0 if it is fast."""
+        return spacing(size, self.rate, share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.flows.plan import (
+    AGAIN_SHARE,
     MAX_NEIGHBOURS,
+    PORT_BYTES,
     ROUNDS,
     chosen_again,
     chosen_for_packets,
     has_stopped,
+    max_first_seconds,
     patience,
     still_open,
 )
@@ -33,6 +36,7 @@ from netduet.client.checks.flows.results import (
 )
 from netduet.client.net.dial import Cause, classify, connect
 from netduet.client.net.framed_connection import FramedConnection
+from netduet.client.net.path_rate import ECHO_BYTES
 from netduet.client.net.source_ports import spread_ports
 from netduet.client.results.instance import UNKNOWN_INSTANCE, Instance, instance_of
 from netduet.wire.frames import HEADER_SIZE
@@ -57,9 +61,6 @@ _LONG_ROUND_TRIP_SECONDS: Final = 0.02
 _MAX_FULL_BYTES: Final = 9000
 _MAX_FULL_SECONDS: Final = 2.5
 """Seconds after which no more packets of full size are sent: the link is slow."""
-
-_MAX_FIRST_SECONDS: Final = 6.0
-"""Seconds after which no further ports are tried."""
 
 _RESEND_SECONDS: Final = 0.18
 """Seconds, plus a round trip, after which an answer has most likely been sent again: a
@@ -128,7 +129,7 @@ class TcpFlows:
         async with asyncio.TaskGroup() as group:
             for number, port in enumerate(self._planned, 1):
                 passed = {order: each.first.passed for order, each in found.items()}
-                is_late = time.monotonic() - start > _MAX_FIRST_SECONDS
+                is_late = time.monotonic() - start > max_first_seconds(self._plan)
                 if has_stopped(passed) or is_late:
                     break
                 await self._connecting.acquire()
@@ -147,11 +148,8 @@ class TcpFlows:
                 break
             chosen = [*again, *controls]
             self._generator.shuffle(chosen)
-            for index, trial in zip(
-                chosen,
-                await asyncio.gather(*(self._try(ports[i].port) for i in chosen)),
-                strict=True,
-            ):
+            trials = await self._try_paced([ports[index].port for index in chosen])
+            for index, trial in zip(chosen, trials, strict=True):
                 if trial is not None:
                     each = ports[index]
                     ports[index] = replace(each, again=(*each.again, trial))
@@ -160,6 +158,17 @@ class TcpFlows:
             unsuspicious = chosen_for_packets(ports, controls, self._generator)
             await self._exchange_packets(ports, [*lossy, *unsuspicious])
         return ports
+
+    async def _try_paced(self, ports: Sequence[int]) -> list[PortTrial | None]:
+        """Try ports concurrently; on a slow path, one begins after the other."""
+        interval = self._plan.transit_seconds(PORT_BYTES, AGAIN_SHARE)
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for port in ports:
+                tasks.append(group.create_task(self._try(port)))
+                if interval:
+                    await asyncio.sleep(interval)
+        return [task.result() for task in tasks]
 
     # One connection
 
@@ -278,6 +287,8 @@ class TcpFlows:
         return None
 
     async def _send_packets(self, connections: list[FramedConnection]) -> None:
+        sent = _PACKETS_PER_TICK * ECHO_BYTES
+        tick = max(_TICK_SECONDS, self._plan.transit_seconds(sent, AGAIN_SHARE))
         due = time.monotonic()
         queue = deque[FramedConnection]()
         for _ in range(self._plan.packets):
@@ -286,7 +297,7 @@ class TcpFlows:
             while len(queue) >= _PACKETS_PER_TICK:
                 for _ in range(_PACKETS_PER_TICK):
                     queue.popleft().ask(_PACKET_BYTES)
-                due = max(due + _TICK_SECONDS, time.monotonic() - _TICK_SECONDS)
+                due = max(due + tick, time.monotonic() - tick)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         for connection in queue:
             connection.ask(_PACKET_BYTES)
@@ -317,7 +328,7 @@ class TcpFlows:
 
     @property
     def _patience(self) -> float:
-        return patience(max(self._round_trips))
+        return patience(max(self._round_trips), self._plan)
 
     @property
     def _resend_seconds(self) -> float:

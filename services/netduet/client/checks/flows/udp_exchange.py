@@ -8,6 +8,7 @@ one that lost nothing, so that a slow link is not overrun.
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import select
 import time
@@ -16,7 +17,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.checks.flows.plan import MAX_NEIGHBOURS, patience
+from netduet.client.checks.flows.plan import MAX_NEIGHBOURS, PATH_SHARE, patience
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
@@ -29,6 +30,7 @@ from netduet.wire.udp_count import (
 )
 
 if TYPE_CHECKING:
+    from netduet.client.checks.flows.results import FlowPlan
     from netduet.client.net.dial import Address
 
 SMALL_BYTES: Final = datagram.MIN_COUNT_SIZE
@@ -44,6 +46,8 @@ _WINDOW_CUT: Final = 0.7
 """Factor by which the window shrinks when a part of a port's datagrams is lost."""
 
 _ROUND_TRIPS_REMEMBERED: Final = 8
+_HEADER_BYTES: Final = 28
+"""Bytes of the headers of IPv4 and UDP."""
 _PACKET_INTERVAL_SECONDS: Final = 0.0007
 _MAX_UNANSWERED: Final = 64
 """Datagrams that may be on their way at once while many are exchanged."""
@@ -143,9 +147,10 @@ class PortFlow:
 class UdpExchange:
     """Exchanges datagrams with one address; each method opens and closes the sockets."""
 
-    def __init__(self, address: Address, round_trip: float) -> None:
+    def __init__(self, address: Address, round_trip: float, plan: FlowPlan) -> None:
         """Prepare; ``round_trip`` is a first estimate, in seconds."""
         self._address = address
+        self._plan = plan
         self._round_trips = deque([round_trip], _ROUND_TRIPS_REMEMBERED)
 
     def open(self, port: int, *, exact: bool = True) -> PortFlow | None:
@@ -175,21 +180,31 @@ class UdpExchange:
         exact: bool = True,
         window: float = _MIN_WINDOW_PORTS,
         goes_on: bool = False,
+        share: float = PATH_SHARE,
     ) -> Generator[PortFlow | None]:
         """Exchange batches of datagrams (their sizes) from each port.
 
         Yields the flow of each port as it is done, in order of completion; None for one
-        that this host cannot use. ``window`` ports begin at once. A batch leaves when the one before has been answered;
-        one without any answer ends the port's exchange, unless it ``goes_on``.
+        that this host cannot use. ``window`` ports begin at once; on a slow path, one
+        after the other, so that they take a ``share`` of its rate. A batch leaves when
+        the one before has been answered; one without any answer ends the port's
+        exchange, unless it ``goes_on``.
         """
         left = deque(ports)
         active: dict[int, PortFlow] = {}
         poll = select.poll()
         opened = 0
+        sent = sum(size + _HEADER_BYTES for sizes in batches for size in sizes)
+        interval, next_start = self._plan.transit_seconds(sent, share), 0.0
         room = max(_MIN_WINDOW_PORTS, _MAX_WINDOW_BYTES // max(1, full_size))
         try:
             while left or active:
-                while left and len(active) < min(int(window), room):
+                while (
+                    left
+                    and len(active) < min(int(window), room)
+                    and time.monotonic() >= next_start
+                ):
+                    next_start = time.monotonic() + interval
                     flow = self.open(left.popleft(), exact=exact)
                     if flow is None:
                         yield None
@@ -201,7 +216,7 @@ class UdpExchange:
                     active[flow.sock.fileno()] = flow
                     poll.register(flow.sock, select.POLLIN)
                     _send_batch(flow, full_size)
-                self._receive_once(poll, active)
+                self._receive_once(poll, active, next_start if left else math.inf)
                 for flow in self._finished(active, full_size, goes_on=goes_on):
                     poll.unregister(flow.sock)
                     del active[flow.sock.fileno()]
@@ -212,10 +227,15 @@ class UdpExchange:
             for flow in active.values():
                 flow.sock.close()
 
-    def _receive_once(self, poll: select.poll, active: dict[int, PortFlow]) -> None:
-        """Receive what arrives next, until the first flow has waited long enough."""
+    def _receive_once(
+        self, poll: select.poll, active: dict[int, PortFlow], until: float
+    ) -> None:
+        """Receive what arrives next, until then, or until a flow has waited enough."""
         ends = [flow.deadline + self._patience for flow in active.values()]
-        pause = min(ends, default=0.0) - time.monotonic()
+        now = time.monotonic()
+        # A time that has passed is no reason to wake up: the window is full.
+        ends += [until] if until > now and until < math.inf else []
+        pause = min(ends, default=0.0) - now
         for descriptor, _ in poll.poll(max(1.0, 1000 * pause)):
             self._round_trips.extend(active[descriptor].receive())
 
@@ -247,13 +267,17 @@ class UdpExchange:
         by_descriptor = {flow.sock.fileno(): flow for flow in opened}
         for flow in opened:
             poll.register(flow.sock, select.POLLIN)
+        interval = max(
+            _PACKET_INTERVAL_SECONDS,
+            self._plan.transit_seconds(SMALL_BYTES + _HEADER_BYTES, PATH_SHARE),
+        )
         try:
             due = time.monotonic()
             for index in order:
                 if (turn := flows[index]) is None:
                     continue
                 turn.send(SMALL_BYTES)
-                due = max(due + _PACKET_INTERVAL_SECONDS, time.monotonic() - 0.01)
+                due = max(due + interval, time.monotonic() - 0.01)
                 self._receive(poll, by_descriptor, due)
                 self._let_answers_come(poll, by_descriptor)
             self._receive_until_quiet(poll, by_descriptor)
@@ -312,7 +336,7 @@ class UdpExchange:
 
     @property
     def _patience(self) -> float:
-        return patience(max(self._round_trips))
+        return patience(max(self._round_trips), self._plan)
 
 
 def _send_batch(flow: PortFlow, full_size: int) -> None:

@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.flows.plan import (
+    AGAIN_SHARE,
     ROUNDS,
     chosen_again,
     chosen_for_packets,
     has_stopped,
+    max_first_seconds,
     still_open,
 )
 from netduet.client.checks.flows.results import (
@@ -52,10 +54,6 @@ each new port is lost, more than 60 % are with 99.99 % confidence (20 of 20)."""
 _MIN_FAILED_SHARE: Final = 0.5
 """Share of the ports that fail at first from which it is looked into."""
 
-MAX_FIRST_SECONDS: Final = 6.0
-"""Seconds after which no further ports are tried."""
-
-
 _KNOCKS: Final = 3
 """Ports that are tried before all others.
 
@@ -73,12 +71,12 @@ def try_ports(
     generator = random.SystemRandom()
     spread = spread_ports(plan.ports, generator)
     planned = list(dict.fromkeys([*spread, *extra]))
-    exchange = UdpExchange(address, round_trip)
+    exchange = UdpExchange(address, round_trip, plan)
     mtu, headers = exchange.path_mtu()
     full_size = mtu - headers
     if _is_closed(exchange, planned):
         return None
-    ports = _try_all(exchange, planned, full_size)
+    ports = _try_all(exchange, planned, full_size, max_first_seconds(plan))
     start = time.monotonic()
     if any(each.first.passed for each in ports):
         _try_again(exchange, ports, plan, full_size, generator)
@@ -107,7 +105,7 @@ def _is_closed(exchange: UdpExchange, planned: list[int]) -> bool:
 
 
 def _try_all(
-    exchange: UdpExchange, planned: list[int], full_size: int
+    exchange: UdpExchange, planned: list[int], full_size: int, max_seconds: float
 ) -> list[SourcePort]:
     """Try each port once: a small datagram, then one of full size and more small ones."""
     large = [full_size] if full_size > SMALL_BYTES else []
@@ -119,7 +117,7 @@ def _try_all(
         if flow is None:
             continue
         found[flow.order] = SourcePort(flow.port, _trial(flow))
-        is_late = time.monotonic() - start > MAX_FIRST_SECONDS
+        is_late = time.monotonic() - start > max_seconds
         if is_late or has_stopped(
             {order: each.first.passed for order, each in found.items()}
         ):
@@ -146,7 +144,9 @@ def _try_again(
         chosen = [ports[index].port for index in (*again, *controls)]
         generator.shuffle(chosen)
         batches = [[*large, SMALL_BYTES]]
-        trials = exchange.exchange(chosen, batches, full_size, window=ROUND_WINDOW)
+        trials = exchange.exchange(
+            chosen, batches, full_size, window=ROUND_WINDOW, share=AGAIN_SHARE
+        )
         for flow in trials:
             if flow is not None:
                 _add(ports, index_of[flow.port], _trial(flow))

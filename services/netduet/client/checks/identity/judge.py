@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -74,6 +75,12 @@ def judge(identity: IdentityResult) -> Judgement:
         else:
             finding = _judge_answer(answer, identity.expected)
             findings += [] if finding is None else [finding]
+    remarks += [
+        f"{address}: the path is slow (about {rate / 1000:.0f} kbit/s): the checks send "
+        "less, and run one after the other"
+        for address, rate in identity.rates.items()
+        if rate < math.inf
+    ]
     findings = _with_search_domain(findings, identity)
     known, usable = identity.known, identity.usable
     summary = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -18,7 +19,7 @@ from netduet.client.checks.identity.results import (
 from netduet.client.checks.reach.results import ReachResult
 from netduet.client.net.connect_race import ConnectRace
 from netduet.client.net.dial import Address, Cause
-from netduet.client.net.path_rate import measure_rate
+from netduet.client.net.path_rate import measure_rate, sustained_rate
 from netduet.client.protocols.base import Protocol
 from netduet.client.results.target import ANY_PROTOCOL, TCP_ALONE
 
@@ -29,6 +30,10 @@ it had accepted one: another server, or host, may have been met."""
 _SUSPECT_SECONDS: Final = 0.003
 """Excess of an exchange over a connect from which a path may be slow: that of about
 1,000 bytes at 2 Mbit/s."""
+
+_MAX_SUSTAINED_ROUND_TRIP_SECONDS: Final = 0.05
+"""Round trip up to which a shaper is looked for. On a longer path the bucket refills while
+answers are awaited, and the search would take long."""
 
 
 async def measure(context: CheckContext) -> IdentityResult:
@@ -46,29 +51,50 @@ async def measure(context: CheckContext) -> IdentityResult:
     )
     reach = context.earlier(ReachResult)
     connect_seconds = {each.address: each.seconds for each in reach.accepted}
+    answers = await _with_rates(answers, connect_seconds, context)
+    return IdentityResult(
+        tuple(answers), expectation(context), tuple(race.silent), reach.lookup
+    )
+
+
+async def _with_rates(
+    answers: Sequence[IdentityAnswer],
+    connect_seconds: Mapping[Address, float],
+    context: CheckContext,
+) -> list[IdentityAnswer]:
+    """Return the answers with the rates of slow paths, by address.
+
+    If several are slow, they may share a link: then each is measured by itself.
+    """
     answers = await asyncio.gather(
         *(
             _with_rate(answer, connect_seconds[answer.address], context)
             for answer in answers
         )
     )
-    return IdentityResult(
-        tuple(answers), expectation(context), tuple(race.silent), reach.lookup
-    )
+    if sum(answer.rate < math.inf for answer in answers) > 1:
+        return [
+            await _with_rate(answer, connect_seconds[answer.address], context)
+            for answer in answers
+        ]
+    return answers
 
 
 async def _with_rate(
     answer: IdentityAnswer, connect_seconds: float, context: CheckContext
 ) -> IdentityAnswer:
-    """Return the answer with the rate of the path, if that may be a slow one.
+    """Return the answer with the rate of the path, if that is a slow one.
 
     The opening and the welcome are larger than what made the connection; on a slow path
-    they take longer.
+    they take longer, unless a shaper's bucket has room for them.
     """
-    longer = answer.handshake.seconds - connect_seconds
-    if not answer.is_netduet or longer < _SUSPECT_SECONDS:
+    if not answer.is_netduet:
         return answer
-    rate = await measure_rate(answer.address, context.timeouts)
+    rate = math.inf
+    if answer.handshake.seconds - connect_seconds >= _SUSPECT_SECONDS:
+        rate = await measure_rate(answer.address, context.timeouts)
+    if rate == math.inf and connect_seconds <= _MAX_SUSTAINED_ROUND_TRIP_SECONDS:
+        rate = await sustained_rate(answer.address, context.timeouts)
     return replace(answer, rate=rate)
 
 

@@ -14,4 +14,5 @@ CHECK: Final = AddressCheck(
     "idle",
     "Do idle connections stay alive?",
     FAILURES,
+    quiet=True,
 )

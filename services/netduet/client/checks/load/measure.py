@@ -32,6 +32,12 @@ from netduet.client.checks.load.transfer import Transfer, TransferExtent
 from netduet.client.checks.tcp_options import HandshakeViews, scaling_removed
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection
+from netduet.client.net.path_rate import (
+    ECHO_BYTES,
+    FULL_PACKET_BYTES,
+    spacing,
+    transit_seconds,
+)
 from netduet.client.net.port_probe import Response, probe_tcp, probe_udp
 from netduet.client.results.location import Direction
 from netduet.config.units import MIB
@@ -70,6 +76,13 @@ PLANS: Final = {
 }
 """By profile; quick takes about a second and at most 48 MiB."""
 
+_MIN_PACKETS: Final = 64
+"""Packets that a slow path must carry in a transfer, if it does not take too long."""
+_MAX_SLOW_SECONDS: Final = 6.0
+"""Seconds up to which a transfer is longer on a slow path."""
+_ECHO_PATH_SHARE: Final = 0.1
+"""Share of a slow path's rate that the latency probe takes."""
+
 _MAX_DRAIN_SECONDS: Final = 1.0
 """Seconds to wait, at most, until queues have drained before the next transfer."""
 
@@ -87,13 +100,38 @@ _DRAINED_SLACK_SECONDS: Final = 0.005
 
 async def measure(context: CheckContext, answer: IdentityAnswer) -> LoadResult:
     """Load one address: at rest, then up, down, and both ways at once."""
-    plan, timeouts = PLANS[context.profile], context.timeouts
+    plan = fit_plan(PLANS[context.profile], answer.rate)
+    timeouts = context.timeouts
     address = answer.address
     with LatencyProbe(address, plan.echo_interval, timeouts.answer) as probe:
         load_run = _LoadRun(address, timeouts, plan, probe, context.options.min_rate)
         await load_run.run()
         await in_thread(probe.finish)
         return load_run.result()
+
+
+def fit_plan(plan: LoadPlan, rate: float) -> LoadPlan:
+    """Return a plan for a path with this rate in bit/s, infinity for a fast one.
+
+    On a slow path a transfer must be long enough for its slow start to be over, and
+    has one connection: several would each have a packet or two in a short queue.
+    """
+    least = transit_seconds(_MIN_PACKETS * FULL_PACKET_BYTES, rate)
+    seconds = min(_MAX_SLOW_SECONDS, least)
+    each_way, both_ways = plan.each_way, plan.both_ways
+    if not seconds:
+        return plan
+    if both_ways is not None:
+        both_ways = replace(both_ways, seconds=max(both_ways.seconds, seconds))
+    return replace(
+        plan,
+        each_way=replace(each_way, seconds=max(each_way.seconds, seconds)),
+        both_ways=both_ways,
+        connections=1,
+        echo_interval=max(
+            plan.echo_interval, spacing(ECHO_BYTES, rate, _ECHO_PATH_SHARE)
+        ),
+    )
 
 
 class _LoadRun:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 LARGER_BYTES: Final = (4 * 1024, 64 * 1024, 1024 * 1024)
 """Sizes of several packets."""
 
+_MAX_TRANSIT_SECONDS: Final = 2.0
+"""Seconds in which a slow path must carry the largest size."""
+
 MIN_SEARCH_BYTES: Final = 200
 """Smallest size of the search."""
 
@@ -62,10 +65,34 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
         return await _measure_service(answer, context.timeouts)
     try_plan = partial(run_trial, answer.address, context.timeouts)
     is_slow = answer.rate < math.inf
+    if is_slow:
+        try_plan = partial(_try_in_turn, asyncio.Lock(), try_plan)
+    sizes = fit_sizes(answer.rate)
     up, down = await asyncio.gather(
-        *(search(try_plan, direction, is_slow=is_slow) for direction in Direction)
+        *(
+            search(try_plan, direction, sizes, is_slow=is_slow)
+            for direction in Direction
+        )
     )
     return SizeResult(answer.address, up, down)
+
+
+def fit_sizes(rate: float) -> tuple[int, ...]:
+    """Return the sizes of several packets to try on a path with this rate in bit/s."""
+    if rate == math.inf:
+        return LARGER_BYTES
+    largest = max(LARGER_BYTES[0], int(rate / 8 * _MAX_TRANSIT_SECONDS))
+    return tuple(dict.fromkeys(min(size, largest) for size in LARGER_BYTES))
+
+
+async def _try_in_turn(
+    lock: asyncio.Lock, try_plan: TrialFunction, plan: TrialPlan
+) -> SizeTrial:
+    """Try a plan; several packets only when no others are on their way."""
+    if plan.size is None or plan.one_packet:
+        return await try_plan(plan)
+    async with lock:
+        return await try_plan(plan)
 
 
 async def _measure_service(answer: IdentityAnswer, timeouts: Timeouts) -> SizeResult:

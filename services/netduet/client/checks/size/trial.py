@@ -83,6 +83,8 @@ async def run_trial(address: Address, timeouts: Timeouts, plan: TrialPlan) -> Si
         trial = await _TrialRunner(address, timeouts, plan, connection).run()
         if trial.delivered:
             await connection.end(min(_REPORT_SECONDS, timeouts.answer))
+        else:
+            connection.reset()  # what is left must not fill a slow path
     return trial
 
 

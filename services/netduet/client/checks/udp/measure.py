@@ -34,8 +34,8 @@ PLANS: Final = {
 """Datagrams of a burst, by profile."""
 
 
-PATH_SHARE: Final = 0.3
-"""Share of a slow path's rate that a burst takes; ``churn`` runs beside it."""
+PATH_SHARE: Final = 0.5
+"""Share of a slow path's rate that a burst takes."""
 SLOW_PATH_SECONDS: Final = 3.0
 """Duration of a burst on a slow path, unless it has too few datagrams then."""
 MIN_DATAGRAMS: Final = 100
@@ -84,7 +84,9 @@ def _exchange(answer: IdentityAnswer, plan: BurstPlan, timeout: float) -> UdpRes
         _, detail = classify(error)
         return UdpResult(address, tcp, socket_error=detail)
     with sock:
-        prober = UdpProber(sock, timeout)
+        handshake = answer.handshake
+        round_trip = min(handshake.seconds, handshake.connect_seconds)
+        prober = UdpProber(sock, timeout, answer.rate, round_trip)
         opening = prober.open()
         if not (opening.reached or opening.foreign or opening.error):
             source = answered_from(address, min(_STRAY_SECONDS, timeout))

@@ -6,6 +6,7 @@ judges nothing.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from netduet.client.checks.udp.results import (
     DatagramTrial,
     UdpSizes,
 )
+from netduet.client.net.path_rate import FULL_PACKET_BYTES, spacing, transit_seconds
 from netduet.client.net.udp_handshake import UdpOpening, UdpOpeningResult
 from netduet.wire import datagram
 from netduet.wire.errors import RemoteError
@@ -44,6 +46,10 @@ MIN_FRAGMENTED_BYTES: Final = 4000
 _MAX_FRAGMENTED_BYTES: Final = 65_000
 _MAX_OPENINGS: Final = 4
 _FIRST_TRIES: Final = 3
+_PATH_SHARE: Final = 0.8
+"""Share of a slow path's rate that datagrams of a size that vanishes take."""
+_ROUND_TRIP_FACTOR: Final = 1.5
+"""Factor of the round trip for which an opening is waited for, at least."""
 _SPACING_SECONDS: Final = 0.01
 _QUIET_SECONDS: Final = 0.1
 """Seconds without an answer, plus 2 round trips, after which the wait ends."""
@@ -93,9 +99,20 @@ class _SizedFlow:
 class UdpProber:
     """Probes one server through one socket: opening, burst, sizes."""
 
-    def __init__(self, sock: UdpSocket, timeout: float) -> None:
-        """Prepare; ``timeout`` is the seconds that the server has to answer."""
+    def __init__(
+        self,
+        sock: UdpSocket,
+        timeout: float,
+        rate: float = math.inf,
+        round_trip: float = 0.0,
+    ) -> None:
+        """Prepare; ``timeout`` is the seconds that the server has to answer.
+
+        ``rate`` is that of a slow path in bit/s, ``round_trip`` an estimate in seconds.
+        """
         self._sock = sock
+        self._rate = rate
+        self._round_trip = round_trip
         self._timeout = timeout
         self._pause = 0.05
         self._quiet = _QUIET_SECONDS
@@ -108,7 +125,8 @@ class UdpProber:
         notice_count = 0
         for number in range(_MAX_OPENINGS):
             opening.send(small=number > 0)
-            until = time.monotonic() + unit * 2**number
+            patience = max(unit * 2**number, _ROUND_TRIP_FACTOR * self._round_trip)
+            until = time.monotonic() + patience
             while not opening.done and (remaining := until - time.monotonic()) > 0:
                 opening.receive(self._sock.wait(remaining))
                 if len(self._sock.notices) > notice_count or not opening.left:
@@ -120,6 +138,7 @@ class UdpProber:
         found = opening.result(start, time.monotonic())
         self._pause = max(self._pause, 2 * found.round_trip)
         self._quiet = _QUIET_SECONDS + 2 * found.round_trip
+        self._quiet += transit_seconds(2 * FULL_PACKET_BYTES, self._rate)
         return found
 
     def boot_id(self) -> str | None:
@@ -241,13 +260,15 @@ class UdpProber:
             sized_flow.flow: sized_flow.received for sized_flow in (large, small)
         }
         known = self._sock.mtu
+        there_and_back = 2 * transit_seconds(size, self._rate)
+        spacing_seconds = max(_SPACING_SECONDS, self._paced(size))
         for number in range(_FIRST_TRIES):
             large.send()
             if large.error != "EMSGSIZE":
                 self._collect_late(
                     received,
                     lambda: bool(large.received.sequences),
-                    wait=self._pause * 2**number,
+                    wait=(self._pause + there_and_back) * 2**number,
                 )
             if large.received.sequences:
                 return DatagramTrial(size, large.result())
@@ -256,10 +277,14 @@ class UdpProber:
         for _ in range(CONTROL_COUNT):
             for sized_flow in (large, small):
                 sized_flow.send()
-                self._receive_during(_SPACING_SECONDS, received)
+                self._receive_during(spacing_seconds, received)
         self._collect_late(received, lambda: False)
         self._query_counts(received)
         return DatagramTrial(size, large.result(), control=small.result())
+
+    def _paced(self, size: int) -> float:
+        """Return the seconds between datagrams of a size that do not fill the path."""
+        return spacing(size, self._rate, _PATH_SHARE)
 
     def _search(self, high: int, flags: CountFlag) -> int:
         """Return the largest size that passes below one that does not."""
@@ -278,7 +303,8 @@ class UdpProber:
         for number in range(_TRIES_PER_SIZE * len(sizes)):
             size = sizes[number % len(sizes)]
             self._sock.send(datagram.count_question(flow, number, size, flags))
-            self._receive_during(_SPACING_SECONDS / 5, {flow: received})
+            pause = max(_SPACING_SECONDS / 5, self._paced(size))
+            self._receive_during(pause, {flow: received})
         self._collect_late({flow: received}, lambda: False)
         return {sizes[sequence % len(sizes)] for sequence in received.sequences}
 

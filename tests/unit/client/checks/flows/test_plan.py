@@ -12,6 +12,7 @@ from netduet.client.checks.flows.plan import (
     MAX_SUSPICIOUS,
     MIN_CONTROLS,
     MIN_TRIED,
+    PLANS,
     STOPPED_RUN,
     chosen_again,
     chosen_for_packets,
@@ -96,4 +97,13 @@ def test_ports_that_are_not_done_stop_nothing() -> None:
 
 def test_patience_grows_with_the_round_trip() -> None:
     """On long paths, answers have longer, up to a limit."""
-    assert patience(0.0) < patience(0.1) < patience(5.0) == patience(50.0)
+    plan = PLANS["quick"]
+    seconds = [patience(round_trip, plan) for round_trip in (0.0, 0.1, 5.0, 50.0)]
+    assert seconds[0] < seconds[1] < seconds[2] == seconds[3]
+
+
+def test_patience_grows_on_slow_paths() -> None:
+    """Packets of other ports may be ahead."""
+    plan = PLANS["quick"]
+    slow = replace(plan, rate=128e3)
+    assert patience(0.01, slow) - patience(0.01, plan) == pytest.approx(0.5625)
