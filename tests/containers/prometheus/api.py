@@ -30,6 +30,12 @@ class Prometheus:
         found = self._get(f"/api/v1/query?{asked}")
         return [float(sample["value"][1]) for sample in found["result"]]
 
+    def label_names(self, metric: str) -> list[set[str]]:
+        """Return the names of the labels of each series of a metric."""
+        asked = urllib.parse.urlencode({"query": metric})
+        found = self._get(f"/api/v1/query?{asked}")
+        return [set(sample["metric"]) - {"__name__"} for sample in found["result"]]
+
     def firing(self) -> dict[str, dict[str, str]]:
         """Return the alerts that fire now: names, and their annotations."""
         return {

@@ -48,10 +48,24 @@ def test_each_alert_fires_in_a_rule_test() -> None:
     assert fired == alert_names()
 
 
+def input_series() -> list[tuple[str, set[str]]]:
+    """Return the metrics that the rules' tests feed in, with the names of their labels."""
+    tested = yaml.safe_load((RULES / "netduet.rules.test.yaml").read_text())
+    fed = []
+    for group in tested["tests"]:
+        for series in group["input_series"]:
+            name, _, labels = series["series"].partition("{")
+            fed.append((name, set(re.findall(r"(\w+)=", labels))))
+    return fed
+
+
 def test_metrics_of_rules_exist(
     sandbox: Sandbox, start_prometheus: StartPrometheus
 ) -> None:
-    """The shipped configuration has each metric of the rules from a real pair."""
+    """The shipped configuration has each metric of the rules from a real pair.
+
+    What the rules' tests feed in has the labels that the real processes give it.
+    """
     network = sandbox.network()
     # Only a process with a limit of the CPU tells on every kernel how it was held back.
     limit = {"cpu_period": 100_000, "cpu_quota": 200_000}
@@ -74,3 +88,9 @@ def test_metrics_of_rules_exist(
     # Its series come with the first outage of a kind.
     for name in sorted(asked - {"netduet_outages_total"}):
         assert prometheus.values(f"count({name})") != [], name
+    unlike = [
+        (name, labels)
+        for name, labels in input_series()
+        if labels not in (prometheus.label_names(name) or [labels])
+    ]
+    assert not unlike, "\n".join(map(str, unlike))
