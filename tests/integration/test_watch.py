@@ -44,6 +44,7 @@ from tests.integration.servers import (
     TIMEOUT_SECONDS,
     NetduetCommand,
     RunningServer,
+    ServerProcess,
     wait_until,
 )
 from tests.integration.test_admin import Got, free_port, page
@@ -403,7 +404,10 @@ class Answered(TargetSet):
 
 @contextlib.asynccontextmanager
 async def watching_of(
-    *addresses: Address, targets: TargetSet | None = None, names: float = 1.0
+    *addresses: Address,
+    targets: TargetSet | None = None,
+    names: float = 1.0,
+    datagrams: float = 0.02,
 ) -> AsyncIterator[tuple[Monitor, list[str]]]:
     """Watch these addresses or targets; yield the monitor and its output."""
     lines: list[str] = []
@@ -417,7 +421,7 @@ async def watching_of(
         targets.chosen = dict.fromkeys(addresses, str(target))
     context = CheckContext(target, socket.AF_UNSPEC, "netduet", TIMEOUTS)
     async with StallMonitor() as stalls:
-        paces = Intervals(0.02, 1.0, names)
+        paces = Intervals(datagrams, 1.0, names)
         watching = Monitor(
             targets, paces, context, stalls, notifier=Notifier(write), history=10
         )
@@ -471,7 +475,7 @@ def answered(*script: tuple[Address, ...]) -> Answered:
 
 @contextlib.asynccontextmanager
 async def two_of_a_name(
-    first: RunningServer, second: RunningServer
+    first: RunningServer, second: RunningServer | ServerProcess
 ) -> AsyncIterator[tuple[Monitor, list[str], Answered]]:
     """Watch two servers of one name; begin when the second one's stream is there."""
     address, other = at("127.0.0.1", first.port), at("127.0.0.1", second.port)
@@ -543,14 +547,14 @@ async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
 
 
 async def test_open_outage_of_a_removed_server_is_reported(
-    start_server: StartServer,
+    start_server: StartServer, serve_command: ServeCommand
 ) -> None:
-    """It stopped before its name dropped it: a line says so, and it is removed."""
-    stays, leaves = await start_server(), await start_server()
+    """It was killed before its name dropped it: a line says so, and it is removed."""
+    stays, leaves = await start_server(), serve_command()
     async with two_of_a_name(stays, leaves) as (watching, lines, targets):
         address, second = targets.script[0]
         peer = watching.peers[second]
-        await leaves.stop()
+        leaves.process.send_signal(signal.SIGKILL)
         await wait_until(lambda: peer.outage_tracker.ongoing is not None)
         targets.script = [(address,)]
         await wait_until(lambda: second not in watching.peers)
@@ -562,6 +566,7 @@ async def test_open_outage_of_a_removed_server_is_reported(
             for sample in family.samples
             if sample.value and sample.name.endswith("_total")
         }
+    leaves.finish()
     assert any("[watch.stale_dns; the server's end]" in line for line in lines)
     assert told_once(watching)
     if watching.availability.summary(time.monotonic()).outages:
@@ -570,22 +575,86 @@ async def test_open_outage_of_a_removed_server_is_reported(
 
 
 async def test_outage_of_a_peer_no_longer_chosen_is_not_late_removal(
-    start_server: StartServer,
+    serve_command: ServeCommand,
 ) -> None:
     """Other peers are chosen, and the name still has the address."""
-    running = await start_server()
+    running = serve_command()
     address = at("127.0.0.1", running.port)
     async with watching_of(address) as (watching, lines):
         await wait_until(lambda: address in watching.peers)
         peer = watching.peers[address]
         await wait_until(lambda: peer.totals().down.sent > 3)
-        await running.stop()
+        running.process.send_signal(signal.SIGKILL)
         await wait_until(lambda: peer.outage_tracker.ongoing is not None)
         watching.targets.targets[0].addresses = (address,)
         watching.targets.chosen = {}
         await wait_until(lambda: not watching.peers)
+    running.finish()
     assert not any("watch.stale_dns" in line for line in lines)
     assert told_once(watching)
+
+
+async def test_announced_leave_is_no_outage_whatever_dns_says(
+    start_server: StartServer,
+) -> None:
+    """The name still has the address of a server that drained: one line, once."""
+    stays, leaves = await start_server(), await start_server()
+    async with two_of_a_name(stays, leaves) as (watching, lines, targets):
+        address, second = targets.script[0]
+        await wait_until(lambda: watching.peers[second].instance is not None)
+        await leaves.stop()
+        await wait_until(lambda: second not in watching.peers)
+        for script in ((address,), (address, second)):  # two resolvers disagree
+            targets.script = [script, script, script]
+            await wait_until(lambda: len(targets.script) == 1)
+        assert set(watching.peers) == {address}
+        await start_server(port=leaves.port)
+        await wait_until(lambda: second in watching.peers)
+        await wait_until(lambda: watching.peers[second].instance is not None)
+    reported = [line[21:] for line in lines if f" {second} " in line]
+    words = [line.split()[0] for line in reported]
+    assert words == ["+", "IS", "-", "+", "IS"]
+    assert "it shut down, as it announced" in reported[2]
+    assert watching.availability.summary(time.monotonic()).outages == 0
+
+
+@pytest.mark.parametrize("udp", [True, False])
+async def test_announced_replacement_is_no_outage(
+    start_server: StartServer, *, udp: bool
+) -> None:
+    """Another process answers at once: a line says so, also if only TCP gets through."""
+    drain = {"drain_timeout": 5.0, "udp": udp}
+    running = await start_server(**drain)
+    address = at("127.0.0.1", running.port)
+    async with watching_of(address, datagrams=0.05) as (watching, lines):
+        await wait_until(lambda: address in watching.peers)
+        peer = watching.peers[address]
+        await wait_until(lambda: peer.keepalive_probe.detector.answered > 2)
+        await wait_until(lambda: not udp or peer.totals().down.sent > 3)
+        await running.stop()
+        await start_server(port=running.port, **drain)
+        await wait_until(lambda: any("the server before it shut" in x for x in lines))
+        assert watching.peers[address] is peer
+    assert not any(" OUT " in line or " BACK " in line for line in lines), lines
+    assert watching.availability.summary(time.monotonic()).outages == 0
+
+
+async def test_kill_during_the_shutdown_of_another_is_reported(
+    start_server: StartServer, serve_command: ServeCommand
+) -> None:
+    """The announced leave of one server hides no crash of another."""
+    leaves, crashes = await start_server(), serve_command()
+    async with two_of_a_name(leaves, crashes) as (watching, lines, targets):
+        first, second = targets.script[0]
+        await wait_until(lambda: watching.peers[first].totals().down.sent > 3)
+        crashes.process.send_signal(signal.SIGKILL)
+        await leaves.stop()
+        await wait_until(lambda: first not in watching.peers)
+        crashed = watching.peers[second]
+        await wait_until(lambda: crashed.outage_tracker.ongoing is not None)
+    crashes.finish()
+    assert any(f"OUT   {second} " in line for line in lines)
+    assert not any(f"OUT   {first} " in line for line in lines)
 
 
 async def test_new_instance_is_reported_after_the_outage(

@@ -78,11 +78,13 @@ class ConnectionEnd:
     """How a connection ended before an answer.
 
     ``how`` is ``eof``, ``error`` (the server sent a reason), ``broken`` (a protocol
-    error) or the value of a ``dial.Cause``, usually ``reset``.
+    error) or the value of a ``dial.Cause``, usually ``reset``. ``code`` is that of the
+    server's reason.
     """
 
     how: str
     detail: str
+    code: str = ""
 
 
 def handshake_from_event(
@@ -139,7 +141,8 @@ def end_from_event(
         case EofReceived():
             return ConnectionEnd("eof", "the server closed its sending side")
         case ErrorReceived(message):
-            return ConnectionEnd("error", escape(f"{message.code}: {message.message}"))
+            detail = escape(f"{message.code}: {message.message}")
+            return ConnectionEnd("error", detail, message.code)
         case PeerFailed(error):
             return ConnectionEnd("broken", escape(error.message))
         case None if lost is not None:

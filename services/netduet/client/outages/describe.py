@@ -263,3 +263,8 @@ def left(length: float, description: str) -> str:
         f"DNS dropped it only after {seconds(length)} without a response "
         f"({description})"
     )
+
+
+def then_shut_down(description: str) -> str:
+    """Describe an outage during which the server announced its shutdown."""
+    return f"{description}; then the server shut down, as it announced"

@@ -97,7 +97,8 @@ class ConnectionStall(Timed):
     """A stall of the long-lived connection, from a request's sending to its late answer.
 
     ``broken`` is the error that closed the connection, "" if it survived;
-    ``client_stalled`` is for how many seconds of it this client was not running.
+    ``client_stalled`` is for how many seconds of it this client was not running;
+    ``boot_id`` is that of the server process at the other end, "" if unknown.
     """
 
     start: float
@@ -105,6 +106,7 @@ class ConnectionStall(Timed):
     broken: str = ""
     ended: bool = True
     client_stalled: float = 0.0
+    boot_id: str = ""
 
 
 ProbeEvent = LossRun | ServerRestart | ConnectFailureRun | ConnectionStall

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.framed_connection import FramedConnection
 from netduet.client.outages.events import ConnectionStall, EventHandler, WelcomeHandler
+from netduet.wire.errors import Code
 
 if TYPE_CHECKING:
     from netduet.client.net.dialer import Dialer, ProbeConnection
@@ -121,17 +122,23 @@ class KeepaliveProbe:
         *,
         on_round_trip: Callable[[float], None] = lambda _: None,
         on_welcome: WelcomeHandler = lambda _: None,
+        on_shutdown: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
         """Prepare; ``period`` is in seconds.
 
         ``stalls`` watches this process. ``on_round_trip`` gets the seconds of each
-        answer, ``on_welcome`` each welcome.
+        answer, ``on_welcome`` each welcome, ``on_shutdown`` the boot id of a server that
+        announces its shutdown, and when.
         """
         self.detector = StallDetector(self._on_stall, on_round_trip)
         self.connections = 0
         self.broken = False
         """Whether the last connection broke, and none has been opened since."""
         self.connect_error = ""
+        self.boot_id = ""
+        """That of the server process at the other end, "" if unknown."""
+        self.answered_at = float("-inf")
+        """The monotonic second of the latest answer."""
         self.server_report: ServerReport | None = None
         """The server's final report about the connection."""
         self.retransmits = 0
@@ -142,6 +149,7 @@ class KeepaliveProbe:
         self._stalls = stalls
         self._on_event = on_event
         self._on_welcome = on_welcome
+        self._on_shutdown = on_shutdown
 
     async def run(self, seconds: float) -> None:
         """Run for that many seconds."""
@@ -153,6 +161,7 @@ class KeepaliveProbe:
                 else:
                     self.connections += 1
                     if handshake.welcome is not None:
+                        self.boot_id = handshake.welcome.boot_id
                         self._on_welcome(handshake.welcome)
                     self.broken = False
                     self.broken = await self._exchange(connection, until)
@@ -162,7 +171,7 @@ class KeepaliveProbe:
 
     def _on_stall(self, stall: ConnectionStall) -> None:
         stalled = self._stalls.stalled(stall.start, stall.end)
-        self._on_event(replace(stall, client_stalled=stalled))
+        self._on_event(replace(stall, client_stalled=stalled, boot_id=self.boot_id))
 
     async def _exchange(self, connection: ProbeConnection, until: float) -> bool:
         """Send requests and record answers until the end; return whether it broke."""
@@ -180,13 +189,16 @@ class KeepaliveProbe:
                 wait = left if detector.unanswered else min(left, self._period)
                 count = await connection.answers(max(self._period, wait))
                 if count:
-                    detector.record_answers(count, time.monotonic())
+                    self.answered_at = time.monotonic()
+                    detector.record_answers(count, self.answered_at)
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
         ending = connection.ending
         if ending is not None and ending.how == "eof" and self._dialer.server_may_close:
             ending = None
+        if ending is not None and ending.code == Code.DRAINING:
+            self._on_shutdown(self.boot_id, time.monotonic())
         broken = "" if ending is None else ending.detail
         detector.finish(time.monotonic(), broken)
         if not broken:

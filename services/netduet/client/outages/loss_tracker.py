@@ -26,7 +26,7 @@ from netduet.client.outages.socket_drops import SocketDrops
 from netduet.client.results.location import Location
 from netduet.net.time_span import TimeSpan
 from netduet.wire.sequence import Gap, SequenceGaps
-from netduet.wire.udp_stream import StreamStatus
+from netduet.wire.udp_stream import EndReason, StreamStatus
 
 MIN_LOSSES: Final = 8
 MIN_SECONDS: Final = 0.2
@@ -112,6 +112,8 @@ class LossTracker:
         """When the last datagram of the server's stream arrived."""
         self.lateness = 0.0
         """Seconds by which the slowest datagram down was slower than the fastest."""
+        self.shutdown: tuple[str, float] | None = None
+        """The boot id of the latest server that announced its shutdown, and when."""
         self._events: list[ProbeEvent] = []
         self._boot_id = self._stream_boot_id = ""
         self._end_reason = ""
@@ -135,6 +137,11 @@ class LossTracker:
         self._drops_down = SocketDrops()
 
     @property
+    def boot_id(self) -> str:
+        """That of the server process whose stream arrives, "" if none has yet."""
+        return self._stream_boot_id
+
+    @property
     def stalls(self) -> tuple[TimeSpan, ...]:
         """The latest times in which the server was not running, as its stream shows."""
         return tuple(self._stalls)
@@ -145,9 +152,12 @@ class LossTracker:
         """Set the boot id of the server that answers."""
         self._boot_id = boot_id
 
-    def set_end_reason(self, reason: str) -> None:
+    def set_end_reason(self, reason: str, now: float) -> None:
         """Set why the server ended its stream."""
         self._end_reason = reason
+        known = self.shutdown is not None and self.shutdown[0] == self._boot_id
+        if reason == EndReason.DRAINING.name.lower() and not known:
+            self.shutdown = (self._boot_id, now)
 
     def record_drops(self, total: int | None, now: float) -> None:
         """Record how many datagrams our socket has had no room for so far."""

@@ -211,3 +211,10 @@ def as_left(ongoing: Outage, now: float) -> Outage:
     """Return the outage of a peer that stopped answering and left the DNS."""
     text = describe.left(now - ongoing.start, ongoing.description)
     return Outage(LEFT, Location.SERVER, ongoing.start, now, text)
+
+
+def as_shut_down(ongoing: Outage, at: float) -> Outage:
+    """Return the outage of a peer whose server then shut down, as it announced."""
+    text = describe.then_shut_down(ongoing.description)
+    end = max(ongoing.start, at)
+    return replace(ongoing, end=end, description=text, ended=True)

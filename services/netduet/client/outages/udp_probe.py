@@ -210,7 +210,7 @@ class UdpProbe:
             case StreamEnd(reason=EndReason.STOPPED):
                 self._ended = True
             case StreamEnd(reason=reason):
-                self.tracker.set_end_reason(reason.name.lower())
+                self.tracker.set_end_reason(reason.name.lower(), now)
 
     def _record_status(
         self, status: StreamStatus, now: float, *, on_time: bool

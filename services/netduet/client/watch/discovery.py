@@ -30,6 +30,26 @@ MAX_ABSENT_SECONDS: Final = 300.0
 """Seconds for which an address is kept that no answer contains. A resolver that rotates
 through 100 addresses, 8 at a time, every 20 s has returned all of them within 250 s."""
 
+DEPARTED_SECONDS: Final = 60.0
+"""Seconds for which an address that left DNS during a problem is not watched again,
+unless an instance answers there. The caches of resolvers last for 30 s (CoreDNS as
+kubeadm configures it), and two resolvers need not agree before both have expired."""
+
+MAX_DEPARTED: Final = 1024
+"""Addresses whose departure is remembered."""
+
+
+@dataclass(slots=True)
+class Departure:
+    """An address that is not watched ``until`` then, unless an instance answers there.
+
+    ``listed`` is when a name had it last. Monotonic seconds.
+    """
+
+    since: float
+    until: float
+    listed: float
+
 
 def choose(
     addresses: Iterable[Address], client: str, limit: int
@@ -76,6 +96,7 @@ class TargetSet:
 
     ``absent_since`` has those that no name resolves to any more, with the monotonic
     second of the first answer without them. ``endpoints`` is asked before DNS.
+    ``departed`` are not chosen, whatever names say.
     """
 
     targets: tuple[ResolvedTarget, ...]
@@ -84,6 +105,7 @@ class TargetSet:
     chosen: dict[Address, str] = field(default_factory=dict)
     absent_since: dict[Address, float] = field(default_factory=dict)
     endpoints: EndpointLookup | None = None
+    departed: dict[Address, Departure] = field(default_factory=dict)
 
     async def look_up(
         self, family: socket.AddressFamily, timeout: float
@@ -114,9 +136,14 @@ class TargetSet:
             for resolved, answer in zip(self.targets, answers, strict=True)
             if resolved.update(answer)
         ]
+        self._choose(now)
+        return changed
+
+    def _choose(self, now: float) -> None:
         present = {
             address for resolved in self.targets for address in resolved.addresses
         }
+        self._expire_departures(present, now)
         chosen: dict[Address, str] = {}
         for resolved_target in self.targets:
             target = str(resolved_target.target)
@@ -125,8 +152,13 @@ class TargetSet:
                 for address, name in self.chosen.items()
                 if name == target and address not in present
             ]
+            candidates = (
+                address
+                for address in (*resolved_target.addresses, *previous)
+                if address not in self.departed
+            )
             for address in choose(
-                _preferred((*resolved_target.addresses, *previous)),
+                _preferred(tuple(candidates)),
                 self.client,
                 self.max_per_name,
             ):
@@ -137,7 +169,16 @@ class TargetSet:
             for address in chosen
             if address not in present
         }
-        return changed
+
+    def _expire_departures(self, present: set[Address], now: float) -> None:
+        """Forget departures that are over, and those that no name has had for long."""
+        for address, departure in list(self.departed.items()):
+            listed = address in present
+            if listed:
+                departure.listed = now
+            over = listed and now >= departure.until
+            if over or now - departure.listed >= MAX_ABSENT_SECONDS:
+                del self.departed[address]
 
     def find(self, name: str) -> Target:
         """Return the target of this name, as it is shown."""
@@ -156,6 +197,32 @@ class TargetSet:
             for address, since in self.absent_since.items()
             if now - since >= MAX_ABSENT_SECONDS
         ]
+
+    def depart(self, address: Address, now: float, *, announced: bool) -> None:
+        """Do not choose an address until an instance answers there (``take_back``).
+
+        Without an announcement that its server would shut down, it is chosen again after
+        a time in which caches expire, if a name still has it then.
+        """
+        self.forget(address)
+        until = float("inf") if announced else now + DEPARTED_SECONDS
+        self.departed[address] = Departure(now, until, now)
+        if len(self.departed) > MAX_DEPARTED:
+            del self.departed[next(iter(self.departed))]
+
+    def take_back(self, address: Address, now: float) -> None:
+        """Choose again, among others, an address at which an instance answers."""
+        if self.departed.pop(address, None) is not None:
+            self._choose(now)
+
+    def listed_departures(self) -> dict[Address, str]:
+        """Return the departed addresses that names have, each with its target's name."""
+        return {
+            address: str(resolved.target)
+            for resolved in self.targets
+            for address in resolved.addresses
+            if address in self.departed
+        }
 
     def forget(self, address: Address) -> None:
         """Stop choosing an address until a name has it again."""

@@ -18,6 +18,7 @@ from netduet.client.watch.correlation import all_peers_out
 from netduet.client.watch.discovery import MAX_ABSENT_SECONDS, TargetSet
 from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
 from netduet.client.watch.peer_dialer import PeerDialer
+from netduet.client.watch.return_probe import ReturnProbe
 from netduet.client.watch.scheduled_checks import ScheduledChecks
 from netduet.runtime import logs
 
@@ -104,22 +105,25 @@ class Monitor:
     async def run(self) -> None:
         """Watch until cancelled."""
         with self._udp_scheduler:
-            lookups = asyncio.create_task(self._follow_names())
+            followers = [
+                asyncio.create_task(self._follow_names()),
+                asyncio.create_task(self._follow_departures()),
+            ]
             try:
                 while True:
                     self._poll()
-                    if lookups.done():
-                        await lookups  # only a defect ends it
+                    for task in followers:
+                        if task.done():
+                            await task  # only a defect ends it
                     await asyncio.sleep(POLL_SECONDS)
             finally:
-                lookups.cancel()
                 self._finish()
                 tasks = [
                     task for peer_tasks in self._tasks.values() for task in peer_tasks
                 ]
-                for task in tasks:
+                for task in (*followers, *tasks):
                     task.cancel()
-                await asyncio.gather(lookups, *tasks, return_exceptions=True)
+                await asyncio.gather(*followers, *tasks, return_exceptions=True)
 
     def _poll(self) -> None:
         for address in self.targets.expired(time.monotonic()):
@@ -133,18 +137,14 @@ class Monitor:
         self._notify(notices)
         for address, peer in list(self.peers.items()):
             now = time.monotonic()
-            if peer.should_drop:
-                self.targets.forget(address)
-                self._remove(address, "no longer in DNS")
+            if peer.left_at is not None or peer.should_drop:
+                self._depart(address, peer.left_at)
                 continue
             reason = peer.take_no_datagrams_reason(now)
             if reason:
                 self._notifier.without_datagrams(peer, reason)
             availability = self.availability.peers[str(address)]
-            instances = peer.take_identity_change(now)
-            if instances:
-                availability.set_instance(peer.instance, now)
-                self._notifier.identified(peer, instances)
+            self._report_identity(peer, now)
             availability.ongoing = peer.outage_tracker.ongoing
             self._update_availability(peer)
         ongoing = [peer.outage_tracker.ongoing for peer in self.peers.values()]
@@ -157,6 +157,17 @@ class Monitor:
         else:
             self._recent_outage.clear()
         self._check_all_out()
+
+    def _report_identity(self, peer: Peer, now: float) -> None:
+        if peer.shutdowns.take_handover():
+            peer.follows = True
+            peer.identity.report_again()
+        instances = peer.take_identity_change(now)
+        if instances:
+            availability = self.availability.peers[str(peer.address)]
+            availability.set_instance(peer.instance, now)
+            self._notifier.identified(peer, instances, follows=peer.follows)
+            peer.follows = False
 
     def _update_availability(self, peer: Peer) -> None:
         availability = self.availability.peers[str(peer.address)]
@@ -191,11 +202,13 @@ class Monitor:
         self._notify(notices)
 
     def _final_notices(
-        self, peer: Peer, now: float, *, left: bool
+        self, peer: Peer, now: float, *, left: bool, left_at: float | None = None
     ) -> list[tuple[Peer, OutageNotice]]:
         ongoing = peer.outage_tracker.ongoing
         stalled = self._stalls.stalled(ongoing.start, now) if ongoing else 0.0
-        notices = peer.outage_tracker.finish(now, left=left, stalled=stalled)
+        notices = peer.outage_tracker.finish(
+            now, left=left, shutdown_at=left_at, stalled=stalled
+        )
         return [(peer, notice) for notice in notices]
 
     # Names
@@ -213,9 +226,7 @@ class Monitor:
                 peer.absent_from_dns = address in targets.absent_since
                 if address not in targets.chosen:
                     self._remove(address, "replaced by other addresses of that name")
-            for address, target in targets.chosen.items():
-                if address not in self.peers:
-                    self._add(address, target)
+            self._add_chosen()
             await self._wait_for_next_lookup(start + self._intervals.names)
 
     async def _wait_for_next_lookup(self, due: float) -> None:
@@ -228,12 +239,35 @@ class Monitor:
             async with asyncio.timeout(due - time.monotonic()):
                 await self._recent_outage.wait()
 
-    def _add(self, address: Address, target: str) -> None:
+    async def _follow_departures(self) -> None:
+        """Take addresses in again at which an instance answers after a departure."""
+        probe = ReturnProbe(self._context.timeouts)
+        while True:
+            await asyncio.sleep(_MIN_LOOKUP_SECONDS)
+            listed = self.targets.listed_departures()
+            departures = [(item, self.targets.departed[item]) for item in listed]
+            dialers = {
+                item: self._dialer(item, name)[0] for item, name in listed.items()
+            }
+            now = time.monotonic()
+            for address in await probe.find(departures, dialers.__getitem__, now):
+                self.targets.take_back(address, time.monotonic())
+            self._add_chosen()
+
+    def _dialer(self, address: Address, target: str) -> tuple[PeerDialer, CheckContext]:
         named = self.targets.find(target)
         context = replace(
             self._context, target=named, server_name=named.host, measured={}
         )
-        dialer = PeerDialer(address, recogniser(context))
+        return PeerDialer(address, recogniser(context)), context
+
+    def _add_chosen(self) -> None:
+        for address, target in self.targets.chosen.items():
+            if address not in self.peers:
+                self._add(address, target)
+
+    def _add(self, address: Address, target: str) -> None:
+        dialer, context = self._dialer(address, target)
         peer = self.peers[address] = Peer(dialer, target, self._peer_context)
         self.availability.add(str(address), target, time.monotonic())
         self._stalled_at_start[address] = self._stalls.total
@@ -254,11 +288,21 @@ class Monitor:
             asyncio.create_task(_log_defects(checks)),
         ]
 
-    def _remove(self, address: Address, reason: str) -> None:
+    def _depart(self, address: Address, left_at: float | None) -> None:
+        """Remove a peer that has left: its server announced it, or DNS dropped it."""
+        announced = left_at is not None
+        self.targets.depart(address, time.monotonic(), announced=announced)
+        reason = "it shut down, as it announced" if announced else "no longer in DNS"
+        self._remove(address, reason, left_at)
+
+    def _remove(
+        self, address: Address, reason: str, left_at: float | None = None
+    ) -> None:
         peer = self.peers.pop(address)
         now = time.monotonic()
         self._update_availability(peer)
-        self._notify(self._final_notices(peer, now, left=not self.targets.has(address)))
+        left = not self.targets.has(address)
+        self._notify(self._final_notices(peer, now, left=left, left_at=left_at))
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()

@@ -55,12 +55,24 @@ class Notifier:
         self._write_line("", "+", f"now watching {_peer_name(peer)}")
         self._log.info("peer.added", **_peer_fields(peer))
 
-    def identified(self, peer: Peer, instances: Sequence[Instance]) -> None:
-        """Report which instance answers, or that several do."""
-        self._write_line("", "IS", text.identity_line(str(peer.address), instances))
+    def identified(
+        self, peer: Peer, instances: Sequence[Instance], *, follows: bool = False
+    ) -> None:
+        """Report which instance answers, or that several do.
+
+        ``follows``: the server before it has shut down, as it had announced.
+        """
+        rest = text.identity_line(str(peer.address), instances)
+        if follows:
+            rest += "; the server before it shut down, as it announced"
+        self._write_line("", "IS", rest)
         fields = _peer_fields(peer)
         if len(instances) > 1:
             fields["netduet.peer.instances"] = [str(instance) for instance in instances]
+        if follows:
+            fields["netduet.diagnosis"] = (
+                "the server before it shut down, as it announced"
+            )
         self._log.info("peer.identified", **fields)
 
     def removed(self, peer: Peer, reason: str) -> None:

@@ -26,6 +26,7 @@ from netduet.client.outages.events import (
 from netduet.client.outages.open_outage import (
     ProbeState,
     as_left,
+    as_shut_down,
     as_stuck_flow,
     classify_ongoing,
     close_at_first_answer,
@@ -166,21 +167,27 @@ class OutageTracker:
         self._new_port_at = now
 
     def finish(
-        self, now: float, *, left: bool, stalled: float = 0.0
+        self,
+        now: float,
+        *,
+        left: bool,
+        shutdown_at: float | None = None,
+        stalled: float = 0.0,
     ) -> list[OutageNotice]:
         """Return what to report when the peer is no longer watched.
 
-        ``left``: the name has dropped the peer. ``stalled`` is for how many seconds of
-        the ongoing outage this client was not running.
+        ``left``: the name has dropped it. ``shutdown_at`` is when its server shut down,
+        as announced, ``stalled`` for how many seconds this client was not running.
         """
         ongoing, self.ongoing = self.ongoing, None
         if ongoing is None:
             return []
         outage = as_left(ongoing, now) if left else replace(ongoing, end=now)
+        if shutdown_at is not None:
+            outage = as_shut_down(ongoing, shutdown_at)
         if stalled >= STALL_STARVED_SHARE * outage.seconds:
             outage = replace(outage, proven=False)
-        notice = OutageEnded if left else OutageOpen
-        return [notice(self._number, outage)]
+        return [(OutageEnded if outage.ended else OutageOpen)(self._number, outage)]
 
     def _announce(self, state: ProbeState, now: float) -> list[OutageNotice]:
         disturbed = any(isinstance(event, ConnectionStall) for event in self._events)

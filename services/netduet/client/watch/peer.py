@@ -40,6 +40,7 @@ from netduet.client.watch.peer_identity import PeerIdentity
 from netduet.client.watch.port_trial import RING_SIZE, is_answered_from_new_port
 from netduet.client.watch.recent_counts import ProbeTotals
 from netduet.client.watch.send_blocks import SendBlocks
+from netduet.client.watch.shutdowns import Shutdowns
 from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
@@ -101,7 +102,12 @@ class Peer:
         """Whether no name has this address any more; it is watched while it works."""
         self.should_drop = False
         """Whether it was absent from DNS when a problem started: not an outage."""
+        self.left_at: float | None = None
+        """When its server shut down, as announced, and no other followed."""
+        self.follows = False
+        """Whether a server answers that follows such a shutdown, not reported yet."""
         self.identity = PeerIdentity()
+        self.shutdowns = Shutdowns(CONNECT_PERIODS * context.period)
         self._context = context
         self._events: deque[ProbeEvent] = deque(maxlen=MAX_EVENTS)
         period = context.period
@@ -121,6 +127,7 @@ class Peer:
             self._events.append,
             on_round_trip=self.round_trips.add,
             on_welcome=self._on_welcome,
+            on_shutdown=self.shutdowns.record_announcement,
         )
         self.outage_tracker = OutageTracker(
             address,
@@ -169,7 +176,16 @@ class Peer:
         )
         totals = self.totals()  # before the events: the probes count first
         events = [self._events.popleft() for _ in range(len(self._events))]
+        tracker = None if self.udp_probe is None else self.udp_probe.tracker
+        self.shutdowns.observe(self.keepalive_probe, tracker)
         state = self._probe_state(now)
+        if events or state.start is not None or self.shutdowns.is_pending(now):
+            self.last_problem = now
+        state = self.shutdowns.explain_state(state, now)
+        events = self.shutdowns.explain_events(events, now)
+        self.left_at = self.shutdowns.left_at(now)
+        if self.left_at is not None:
+            return []
         if events or state.start is not None:
             self.last_problem = now
             if self.absent_from_dns and not self._may_be_local(state, events):
@@ -373,4 +389,6 @@ class Peer:
         self._context.udp_scheduler.add(self.udp_probe, sock, period)
 
     def _on_welcome(self, welcome: Welcome) -> None:
-        self.identity.record(instance_of(welcome), time.monotonic())
+        now, instance = time.monotonic(), instance_of(welcome)
+        self.identity.record(instance, now)
+        self.shutdowns.record_answer(welcome.boot_id, now, instance)

@@ -56,6 +56,11 @@ class PeerIdentity:
             self._changed = now
         self._latest = instance
 
+    def report_again(self) -> None:
+        """Report the instance again, if there is one: another process answers."""
+        if not self._several:
+            self._reported = ()
+
     def take_change(self, now: float) -> tuple[Instance, ...]:
         """Return a change once: the instance, or some of several; () without a change."""
         if self._latest is None:

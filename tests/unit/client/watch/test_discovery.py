@@ -9,7 +9,9 @@ from collections import Counter
 from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.results.target import parse_target
 from netduet.client.watch.discovery import (
+    DEPARTED_SECONDS,
     MAX_ABSENT_SECONDS,
+    MAX_DEPARTED,
     ResolvedTarget,
     TargetSet,
     choose,
@@ -182,3 +184,56 @@ def test_address_with_another_name_does_not_expire() -> None:
         {here: "web:1", both: "db:1"},
         {},
     )
+
+
+def test_departed_address_is_not_taken_back_from_stale_answers() -> None:
+    """Two resolvers disagree; only an instance that answers there brings it back."""
+    here, gone = addresses(2)
+    target_set = make_targets(0)
+    target_set.update([answer(here, gone)], 0.0)
+    target_set.depart(gone, 1.0, announced=True)
+    for second in range(2, 1000, 5):
+        found = (here, gone) if second % 2 else (here,)
+        target_set.update([answer(*found)], float(second))
+        assert set(target_set.chosen) == {here}
+    target_set.update([answer(here, gone)], 1000.0)
+    assert target_set.listed_departures() == {gone: "web:1"}
+    target_set.take_back(gone, 1001.0)
+    assert set(target_set.chosen) == {here, gone}
+
+
+def test_departure_without_announcement_is_over_after_a_time() -> None:
+    """It was out when one resolver dropped it, but the name has it after all."""
+    here, gone = addresses(2)
+    target_set = make_targets(0)
+    target_set.update([answer(here, gone)], 0.0)
+    target_set.depart(gone, 0.0, announced=False)
+    target_set.update([answer(here, gone)], DEPARTED_SECONDS - 1)
+    assert set(target_set.chosen) == {here}
+    target_set.update([answer(here, gone)], DEPARTED_SECONDS)
+    assert set(target_set.chosen) == {here, gone}
+
+
+def test_departures_are_forgotten() -> None:
+    """Those that no name has had for long, and the oldest of very many."""
+    here, gone = addresses(2)
+    target_set = make_targets(0)
+    target_set.update([answer(here, gone)], 0.0)
+    target_set.depart(gone, 0.0, announced=True)
+    target_set.update([answer(here)], MAX_ABSENT_SECONDS - 1)
+    assert set(target_set.departed) == {gone}
+    target_set.update([answer(here)], MAX_ABSENT_SECONDS)
+    assert not target_set.departed
+    for address in addresses(MAX_DEPARTED + 5):
+        target_set.depart(address, 0.0, announced=True)
+    assert len(target_set.departed) == MAX_DEPARTED
+
+
+def test_departed_address_takes_no_place_in_the_choice() -> None:
+    """The next one is watched instead."""
+    first, second, third = choose(addresses(3), "me", 0)
+    target_set = make_targets(2)
+    target_set.update([answer(first, second, third)], 0.0)
+    target_set.depart(first, 1.0, announced=True)
+    target_set.update([answer(first, second, third)], 2.0)
+    assert set(target_set.chosen) == {second, third}
