@@ -213,10 +213,16 @@ class AvailabilityTracker:
         watched = self.peers[peer] = PeerAvailability(peer, target, now)
         return watched
 
-    def remove(self, peer: str, now: float) -> None:
-        """Stop counting a peer; its counts are kept."""
+    def remove(self, peer: str, now: float, *, reached: bool = True) -> None:
+        """Stop counting a peer; its counts are kept.
+
+        Without ``reached`` and outages it counts for nothing: a stale answer had it.
+        """
         watched = self.peers.pop(peer)
         watched.until, watched.ongoing = now, None
+        if not reached and not watched.totals.outages:
+            self.peers_total -= 1
+            return
         self._removed_watched_seconds += watched.watched_seconds(now)
         self._removed_down_seconds += watched.down_seconds(now)
         totals = self._removed_by_target.setdefault(watched.target, TargetTotals())

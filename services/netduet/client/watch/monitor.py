@@ -169,11 +169,17 @@ class Monitor:
             self._notifier.identified(peer, instances, follows=peer.follows)
             peer.follows = False
 
-    def _update_availability(self, peer: Peer) -> None:
+    def _update_availability(self, peer: Peer, *, at_end: bool = False) -> None:
+        """Copy what the probes know; ``at_end``, also what was not reported yet.
+
+        DNS may drop a stale address before it is reported: that counts for nothing.
+        """
         availability = self.availability.peers[str(peer.address)]
         stalled = self._stalls.total - self._stalled_at_start[peer.address]
         availability.client_stalled = stalled
-        availability.reached = peer.reached
+        reported = availability.reached is False or peer.outage_tracker.ongoing
+        if peer.reached is not False or reported or at_end:
+            availability.reached = peer.reached
 
     def _check_all_out(self) -> None:
         answered = [peer for peer in self.peers.values() if peer.identity.answered]
@@ -196,7 +202,7 @@ class Monitor:
         now = time.monotonic()
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            self._update_availability(peer)
+            self._update_availability(peer, at_end=True)
             notices += self._final_notices(peer, now, left=False)
             peer.close()
         self._notify(notices)
@@ -307,7 +313,7 @@ class Monitor:
         for task in self._tasks.pop(address):
             task.cancel()
         del self._findings[address], self._stalled_at_start[address]
-        self.availability.remove(str(address), now)
+        self.availability.remove(str(address), now, reached=bool(peer.reached))
         self._notifier.removed(peer, reason)
 
     # Scheduled checks

@@ -127,6 +127,17 @@ def test_peer_that_never_answered_has_no_availability() -> None:
     assert tracker.summary(100.0).never_reached == ()
 
 
+def test_removed_peer_of_which_nothing_is_known_counts_for_nothing() -> None:
+    """A stale answer of DNS had it, and no outage of it was reported."""
+    tracker = AvailabilityTracker(0.0, 10)
+    for peer in ("a", "b"):
+        tracker.add(peer, "web", 0.0)
+    tracker.remove("b", 5.0, reached=False)
+    summary = tracker.summary(10.0)
+    assert (summary.peers, summary.watched_seconds, summary.down_seconds) == (1, 10, 0)
+    assert [row.peer for row in summary.rows] == ["a"]
+
+
 def test_name_that_never_had_an_address_was_never_reached() -> None:
     """Nothing could be watched: that is no missing value, but 0."""
     summary = AvailabilityTracker(0.0, 10).summary(60.0, ("db:5432",))
