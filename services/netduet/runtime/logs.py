@@ -83,6 +83,7 @@ EVENTS: Final = {
     "outage.open": "An outage is ongoing when its peer is no longer watched: duration so far, class, diagnosis.",
     "finding.began": "A scheduled check has a new finding.",
     "finding.ended": "A scheduled check no longer has a finding.",
+    "lookup.empty": "A name exists and has no address yet: no server is ready.",
     "lookup.failed": "A name does not resolve; its last addresses are kept.",
     "lookup.recovered": "A name resolves that did not resolve before.",
     "lookup.fallback": "EndpointSlices cannot be read: addresses come from DNS.",

@@ -145,13 +145,17 @@ def ip_address(host: str, port: int) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class Resolution(Timed):
-    """The result of getaddrinfo(3). Times are monotonic seconds."""
+    """The result of getaddrinfo(3). Times are monotonic seconds.
+
+    ``is_empty``: the name exists, and has no address at all (EAI_NODATA).
+    """
 
     addresses: tuple[Address, ...]
     cause: Cause | None
     detail: str
     start: float
     end: float
+    is_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,8 @@ async def resolve(
                 detail += (
                     f"; it has {', '.join(address.host for address in other.addresses)}"
                 )
-        return Resolution((), cause, detail, start, end)
+        is_empty = cause is Cause.NOT_FOUND and _is_empty(error)
+        return Resolution((), cause, detail, start, end, is_empty)
     addresses = tuple(
         dict.fromkeys(
             Address(
@@ -276,6 +281,11 @@ async def resolve(
         )
     )
     return Resolution(addresses, None, "", start, time.monotonic())
+
+
+def _is_empty(error: BaseException) -> bool:
+    empty = getattr(socket, "EAI_NODATA", None)
+    return isinstance(error, socket.gaierror) and error.errno == empty
 
 
 def has_route(address: Address) -> bool:

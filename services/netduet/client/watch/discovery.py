@@ -30,6 +30,10 @@ MAX_ABSENT_SECONDS: Final = 300.0
 """Seconds for which an address is kept that no answer contains. A resolver that rotates
 through 100 addresses, 8 at a time, every 20 s has returned all of them within 250 s."""
 
+EMPTY_SECONDS: Final = 35.0
+"""Seconds since the last answer with addresses for which an empty one counts for nothing:
+resolvers cache empty answers too, each on its own, CoreDNS for 30 s (kubeadm)."""
+
 DEPARTED_SECONDS: Final = 60.0
 """Seconds for which an address that left DNS during a problem is not watched again,
 unless an instance answers there. The caches of resolvers last for 30 s (CoreDNS as
@@ -75,18 +79,25 @@ class ResolvedTarget:
     error: str = ""
     cause: Cause | None = None
     resolved: bool = False
+    is_empty: bool = False
+    """Whether the error is that the name exists without an address."""
+    answered_at: float = float("-inf")
+    """The monotonic second of the latest answer with addresses."""
 
     def update(self, resolution: Resolution) -> bool:
         """Store an answer; return whether an error started or ended.
 
         A name that does not resolve keeps its addresses: an error does not mean that
-        they are gone.
+        they are gone. Nor does an empty answer, as long as caches may be behind.
         """
+        if resolution.is_empty and resolution.end - self.answered_at < EMPTY_SECONDS:
+            return False
         before = self.error
-        self.cause = resolution.cause
+        self.cause, self.is_empty = resolution.cause, resolution.is_empty
         self.error = "" if resolution.cause is None else resolution.detail
         if resolution.addresses:
             self.addresses, self.resolved = resolution.addresses, True
+            self.answered_at = resolution.end
         return bool(before) != bool(self.error)
 
 

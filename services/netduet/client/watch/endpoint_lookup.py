@@ -77,7 +77,7 @@ class EndpointLookup:
         end = time.monotonic()
         if not addresses:
             detail = f"no endpoint of Service {service} is ready"
-            return Resolution((), Cause.NOT_FOUND, detail, start, end)
+            return Resolution((), Cause.NOT_FOUND, detail, start, end, is_empty=True)
         return Resolution(addresses, None, "", start, end)
 
     def _failed(self, name: str, reason: str) -> None:

@@ -96,9 +96,17 @@ class Notifier:
         """Report that a name does not resolve, or resolves again."""
         target = str(resolved.target)
         fields: dict[str, object] = {"netduet.target": target}
-        if resolved.error:
+        if resolved.is_empty and not resolved.resolved:
+            reason = escape(resolved.error)
+            rest = f"{target} has no address yet: no server is ready ({reason})"
+            self._write_line("INCONCLUSIVE", "NAME", rest)
+            self._log.info("lookup.empty", **fields, **{"error.message": reason})
+        elif resolved.error:
             address_count = len(resolved.addresses)
-            rest = f"{target} does not resolve ({escape(resolved.error)})"
+            fault = "does not resolve"
+            if resolved.is_empty:
+                fault = "has no address any more: no server is ready"
+            rest = f"{target} {fault} ({escape(resolved.error)})"
             if address_count:
                 rest += f"; its last known addresses ({address_count}) are kept"
             self._write_line("FAIL", "NAME", rest)

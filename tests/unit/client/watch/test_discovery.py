@@ -10,6 +10,7 @@ from netduet.client.net.dial import Address, Cause, Resolution
 from netduet.client.results.target import parse_target
 from netduet.client.watch.discovery import (
     DEPARTED_SECONDS,
+    EMPTY_SECONDS,
     MAX_ABSENT_SECONDS,
     MAX_DEPARTED,
     ResolvedTarget,
@@ -85,6 +86,23 @@ def test_failed_lookup_keeps_the_addresses() -> None:
         assert (named.addresses, named.error) == (pair, "no response in time")
     assert named.update(Resolution(pair[:1], None, "", 7.0, 7.1))
     assert (named.addresses, named.error, named.resolved) == (pair[:1], "", True)
+
+
+def test_empty_answer_counts_only_when_caches_have_expired() -> None:
+    """Two resolvers cache differently: an empty answer may follow one with addresses."""
+    named = ResolvedTarget(parse_target("web:1", 1))
+
+    def empty(at: float) -> Resolution:
+        return Resolution((), Cause.NOT_FOUND, "no address", at, at, is_empty=True)
+
+    pair = tuple(addresses(2))
+    assert named.update(empty(0.0))
+    assert (named.is_empty, named.resolved) == (True, False)
+    assert named.update(Resolution(pair, None, "", 5.0, 5.0))
+    assert not named.update(empty(5.0 + EMPTY_SECONDS - 1.0))
+    assert (named.addresses, named.error, named.is_empty) == (pair, "", False)
+    assert named.update(empty(5.0 + EMPTY_SECONDS))
+    assert (named.addresses, named.error, named.is_empty) == (pair, "no address", True)
 
 
 def test_loopback_is_not_left_out_as_own_address() -> None:
