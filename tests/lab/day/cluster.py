@@ -94,6 +94,8 @@ class Cluster:
     services: dict[str, Service]
     resolvers: tuple[names.CachingResolver, ...]
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    left: dict[str, float] = field(default_factory=dict)
+    """When pods began to terminate, by their address, in seconds since 1970."""
     started: float = field(default_factory=time.time)
     _namespaces: set[str] = field(default_factory=set)
     _proxy_locks: dict[str, asyncio.Lock] = field(default_factory=dict)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final
 
 EARLY_SECONDS: Final = 1.5
@@ -13,9 +14,13 @@ LATE_SECONDS: Final = 4.0
 node is noticed later by those who did not have its pods yet."""
 
 _ENDED: Final = "outage.ended"
-_BEGAN: Final = "outage.began"
+_NUMBERS: Final = {"outage": "netduet.outage", "partial": "netduet.partial_failure"}
+"""What begins and ends, by the first word of its log events: the field of its number."""
 _OTHER_ALARMS: Final = frozenset({"finding.began", "lookup.failed", "watch.alone"})
 """Log events that report a problem other than an outage."""
+
+_STARVED: Final = "watch.paused"
+"""A server that did not run: true, but this machine's doing, for the day pauses none."""
 
 Event = dict[str, Any]
 
@@ -110,26 +115,50 @@ class Judgement:
 
 def reports(watcher: str, events: Iterable[Event]) -> Iterator[Report]:
     """Yield what a watcher reported: proven outages, open ones, other problems."""
-    began: dict[int, Event] = {}
+    began: dict[tuple[str, int], Event] = {}
     for event in events:
         name = event["event"]
-        if name == _BEGAN:
-            began[event["netduet.outage"]] = event
-        elif name == _ENDED:
-            began.pop(event["netduet.outage"], None)
-            if event["netduet.proven"]:
-                yield _report(watcher, event)
-        elif name in _OTHER_ALARMS:
+        kind, _, phase = name.partition(".")
+        if name in _OTHER_ALARMS:
             yield _report(watcher, event)
+        if kind not in _NUMBERS:
+            continue
+        number = kind, event[_NUMBERS[kind]]
+        if phase == "began":
+            began[number] = event
+        elif phase in ("ended", "open"):
+            began.pop(number, None)
+            if _claims(event):
+                yield _report(watcher, event)
     for event in began.values():
         yield _report(watcher, event)
 
 
+def taken_back(
+    watcher: str, events: Iterable[Event], left: Mapping[str, float]
+) -> Iterator[Report]:
+    """Yield the addresses that a watcher took back after their pod had left.
+
+    ``left`` has, by address, when pods began to terminate: they have said so.
+    """
+    known: set[str] = set()
+    for event in events:
+        if event["event"] != "peer.added":
+            continue
+        report = _report(watcher, event)
+        if report.address in known and report.begin > left.get(report.address, inf):
+            yield report
+        known.add(report.address)
+
+
 def unproven(events: Iterable[Event]) -> int:
-    """Count the outages that were reported as proving nothing."""
-    return sum(
-        event["event"] == _ENDED and not event["netduet.proven"] for event in events
-    )
+    """Count the outages that prove nothing, or that this machine was too busy."""
+    return sum(event["event"] == _ENDED and not _claims(event) for event in events)
+
+
+def _claims(event: Event) -> bool:
+    """Whether the end of an outage claims a fault of the network or of a server."""
+    return bool(event.get("netduet.proven", True) and event["error.type"] != _STARVED)
 
 
 def _report(watcher: str, event: Event) -> Report:

@@ -14,10 +14,12 @@ from typing import Final
 
 from tests.lab.day import host
 from tests.lab.day.cluster import PORT, Cluster, Node, Service, State
-from tests.lab.day.pace import PRE_STOP_SECONDS, READINESS_SECONDS
+from tests.lab.day.pace import PRE_STOP_SECONDS, PROBE_SECONDS, READINESS_SECONDS
 from tests.lab.day.watcher import Watcher
 
 _START_SECONDS: Final = 60.0
+_RESTART_SECONDS: Final = 1.0
+"""How long kubelet needs to notice a dead container."""
 _GRACE_SECONDS: Final = 30.0
 """The terminationGracePeriodSeconds of the manifests; never scaled."""
 
@@ -60,7 +62,10 @@ class Pod:
         self._set_endpoint(cluster, "unready")
         if self.watches:
             self.watcher = Watcher(self.name, self.node.name)
-            await self.watcher.start(cluster.pace, self.name, *self.watches)
+            times = cluster.pace.client_environment()
+            if self.services:
+                times |= cluster.pace.mesh_environment()
+            await self.watcher.start(self.name, times, *self.watches)
         if self.services:
             await self._start_server(cluster)
 
@@ -93,7 +98,13 @@ class Pod:
         """Read what the server logs; once it listens, the pod is ready."""
         assert server.stdout is not None
         async for line in server.stdout:
-            if b'"server.ready"' in line and not self.is_leaving:
+            if b'"server.ready"' in line:
+                if self.watcher is not None:
+                    # A real client starts faster than kubelet probes, also if scaled.
+                    await self.watcher.wait_for("WATCH")
+                await cluster.sleep(PROBE_SECONDS)
+                if self.is_leaving:
+                    continue
                 self.ready_at = time.time()
                 self._set_endpoint(cluster, "ready")
                 self._ready.set()
@@ -105,6 +116,7 @@ class Pod:
         preStop.
         """
         self.is_leaving = True
+        cluster.left[self.address] = time.time()
         self._set_endpoint(cluster, "terminating")
         if self.watcher is not None:
             self.watcher.stop()
@@ -138,6 +150,7 @@ class Pod:
         self._signal(signal.SIGKILL)
         await self._server.wait()
         self._set_endpoint(cluster, "unready")
+        await asyncio.sleep(_RESTART_SECONDS)
         await self._start_server(cluster)
 
     def kill_processes(self) -> None:

@@ -38,7 +38,11 @@ async def scale_up(scene: Scene) -> list[Fault]:
     """Scale from 2 to 5: when are the new pods seen?"""
     await scene.servers.scale(2)
     watcher = await _watch_all(scene, "each", EACH_NAME)
-    await scene.servers.scale(5)
+    scaled = asyncio.create_task(scene.servers.scale(5))
+    while not any(pod.is_ready for pod in scene.servers.pods[2:]):
+        scene.cluster.fill_caches()
+        await asyncio.sleep(0.05)
+    await scaled
     await scene.names_are_known()
     _print_delays(scene, [watcher])
     return []
@@ -138,6 +142,23 @@ async def link_cut_one_way(scene: Scene) -> list[Fault]:
     return await _cut(scene, both=False)
 
 
+async def brief(scene: Scene) -> list[Fault]:
+    """Watch before a server is ready, have one leave, cut a link: what the suite plays."""
+    watcher = await scene.watch("each", EACH_NAME)
+    await watcher.wait_for("NAME")
+    await scene.servers.scale(3)
+    await _see_all(scene, watcher)
+    scene.cluster.fill_caches()
+    await scene.servers.scale(2)
+    await scene.cluster.settled()
+    first, second, _ = scene.cluster.nodes
+    fault = await faults.cut_link(
+        scene.cluster, (first, second), scene.pods, scene.watchers, both=True
+    )
+    await scene.names_are_known()
+    return [fault]
+
+
 async def dns_dead(scene: Scene) -> list[Fault]:
     """Have DNS dead for 15 s."""
     await scene.servers.scale(2)
@@ -189,6 +210,7 @@ ROWS: Final[dict[str, Row]] = {
         link_cut,
         link_cut_one_way,
         dns_dead,
+        brief,
     )
 }
 
@@ -196,9 +218,14 @@ ROWS: Final[dict[str, Row]] = {
 async def _watch_all(scene: Scene, name: str, target: str) -> Watcher:
     """Watch a headless name; return when each server's instance is known."""
     watcher = await scene.watch(name, target)
+    await _see_all(scene, watcher)
+    return watcher
+
+
+async def _see_all(scene: Scene, watcher: Watcher) -> None:
+    """Wait until a watch knows each server's instance, and its probes are under way."""
     await watcher.wait_for(*(f"is instance {pod.name} " for pod in scene.servers.pods))
     await asyncio.sleep(2.0)
-    return watcher
 
 
 async def _watch_virtual(scene: Scene) -> Watcher:

@@ -72,7 +72,7 @@ async def _play(name: str, asked: argparse.Namespace) -> int:
         print(
             f"{len(happened)} faults, {judgement.reported} of them reported rightly; "
             f"{len(judgement.false)} reports of nothing; {made.unproven()} outages "
-            f"that prove nothing; {_line_count(made)} lines",
+            f"that prove nothing or a busy machine; {_line_count(made)} lines",
             flush=True,
         )
         return bool(judgement.false or judgement.missed)

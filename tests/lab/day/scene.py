@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.lab.day.cluster import Cluster, Service, running_cluster
-from tests.lab.day.judgement import Fault, Judgement, judge, reports, unproven
+from tests.lab.day.judgement import (
+    Fault,
+    Judgement,
+    judge,
+    reports,
+    taken_back,
+    unproven,
+)
 from tests.lab.day.pace import DNS_TTL_SECONDS, RESOLVE_SECONDS, Pace
 from tests.lab.day.pods import Pod
 from tests.lab.day.watcher import Watcher
@@ -75,7 +82,10 @@ class Scene:
         made = [
             report
             for watcher in self.all_watchers
-            for report in reports(watcher.name, watcher.events)
+            for report in (
+                *reports(watcher.name, watcher.events),
+                *taken_back(watcher.name, watcher.events, self.cluster.left),
+            )
         ]
         return judge(made, faults)
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from tests.lab.day import host
-from tests.lab.day.pace import Pace
 
 _WAIT_SECONDS: Final = 60.0
 _CUT: Final = slice(11, None)
@@ -35,8 +34,8 @@ class Watcher:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def start(self, pace: Pace, namespace: str, *targets: str) -> None:
-        """Start it in a pod's namespace."""
+    async def start(self, namespace: str, times: dict[str, str], *targets: str) -> None:
+        """Start it in a pod's namespace; ``times`` are settings."""
         words = ["-m", "netduet", "watch", "--log-level", "info", *targets]
         settings = {
             "PATH": os.environ["PATH"],
@@ -51,7 +50,7 @@ class Watcher:
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
-            env=settings | pace.client_environment(),
+            env=settings | times,
         )
         assert process.stdout is not None
         assert process.stderr is not None
