@@ -701,6 +701,50 @@ async def test_balancer_is_reported_once_as_several(start_server: StartServer) -
     assert sum(line[21:23] == "IS" for line in lines) == 2
 
 
+async def until_line(lines: list[str], words: str) -> None:
+    """Wait for a line with these words, which takes several measurements."""
+    async with asyncio.timeout(4 * TIMEOUT_SECONDS):
+        while not any(words in line for line in lines):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_part_of_the_new_connections_fails(start_server: StartServer) -> None:
+    """Two of three backends are dead: a state with a share, and no outage."""
+    running = await start_server(udp=False)
+    forward = forward_all(running.port)
+    healthy = threading.Event()
+    numbers = itertools.count()
+
+    def behaviour(client: socket.socket) -> None:
+        if healthy.is_set() or next(numbers) % 3 == 0:
+            forward(client)
+        else:
+            client.close()
+
+    async with (
+        running_proxy(behaviour) as port,
+        watching_of(at("127.0.0.1", port)) as (watching, lines),
+    ):
+        await until_line(lines, " PARTIAL ")
+        (peer,) = watching.peers.values()
+        assert 0.5 < peer.partial_failures.share < 0.8
+        metrics = WatchMetrics(watching, watching._stalls, Instance("client")).collect()
+        values = {
+            sample.name: sample.value for family in metrics for sample in family.samples
+        }
+        healthy.set()
+        await until_line(lines, " BACK ")
+    assert 0.5 < values["netduet_peer_failing_ratio"] < 0.8
+    assert values["netduet_peer_up"] == 1
+    assert values["netduet_peer_partial_seconds_total"] > 0
+    assert values["netduet_target_partial_failures_total"] == 1
+    summary = watching.availability.summary(time.monotonic())
+    assert (summary.outages, summary.partial.count) == (0, 1)
+    (back,) = [line for line in lines if " BACK " in line]
+    assert re.search(r"partial failure of [\d.]+ s .*\[watch\.partial; ", back)
+    assert not any(" OUT " in line for line in lines)
+
+
 async def test_outage_triggers_an_early_lookup(
     serve_command: ServeCommand,
 ) -> None:
@@ -838,9 +882,7 @@ async def test_dead_flow_is_restarted_from_another_port(
     try:
         await start_server(port=port, udp=False)
         async with watching_of(at("127.0.0.1", port)) as (watching, lines):
-            async with asyncio.timeout(4 * TIMEOUT_SECONDS):
-                while not any("watch.stuck_flow" in line for line in lines):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await until_line(lines, "watch.stuck_flow")
             (peer,) = watching.peers.values()
             before = peer.totals().down.sent
             await wait_until(lambda: peer.totals().down.sent > before + 10)

@@ -3,15 +3,18 @@
 A connection is made, opened and ended. Only one that works at once counts as working: a
 lost SYN is retransmitted after a second (RFC 6298 §2), which says nothing about the
 time in between.
+
+Further connections may be made between the regular ones, when some of them fail.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from netduet.client.net.dial import Cause
 from netduet.client.net.handshake import Handshake
@@ -38,6 +41,9 @@ MIN_FAILURES: Final = 3
 MAX_TRIALS: Final = 1000
 """Attempts that are kept to compare instances."""
 
+FURTHER_PERIOD_SECONDS: Final = 0.2
+"""Seconds between two further connections."""
+
 MAX_PENDING: Final = 16
 """Maximum concurrent attempts."""
 
@@ -50,7 +56,8 @@ class ConnectAttempt(Timed):
     """A new connection. ``void``: it failed because of this client, and proves nothing.
 
     ``rejected``: something other than a server answered, or there was no route.
-    ``instance`` is the server's, if it was welcomed.
+    ``instance`` is the server's, if it was welcomed. ``further``: it is not one of the
+    regular ones.
     """
 
     start: float
@@ -59,11 +66,30 @@ class ConnectAttempt(Timed):
     void: bool = False
     rejected: bool = False
     instance: Instance = UNKNOWN_INSTANCE
+    further: bool = False
 
     @property
     def worked(self) -> bool:
         """Whether it worked at once."""
         return not self.error
+
+
+class AttemptFollower(Protocol):
+    """What follows the attempts of a probe, and may want further ones."""
+
+    @property
+    def wants_attempts(self) -> bool:
+        """Whether further connections would show more."""
+
+    @property
+    def max_by_chance(self) -> int:
+        """Failures in a row that are no run; see ``ConnectFailureTracker``."""
+
+    def take(self, now: float) -> bool:
+        """Whether a further connection may be made at a monotonic second: count it."""
+
+    def record(self, attempt: ConnectAttempt) -> None:
+        """Add the next attempt."""
 
 
 class ConnectFailureTracker:
@@ -80,7 +106,11 @@ class ConnectFailureTracker:
         self.last_error = ""
         """Why the latest attempt failed, "" if it worked."""
         self.min_failures = MIN_FAILURES
-        """Shortest run that is reported when it is over."""
+        """Fewest regular connections of a run that is reported when it is over."""
+        self.max_by_chance = 0
+        """Failures in a row, further connections included, that are no run."""
+        self._regular = 0
+        """The regular connections of the run."""
         self._on_event = on_event
         self._run: ConnectFailureRun | None = None
         self.last_success = 0.0
@@ -104,11 +134,14 @@ class ConnectFailureTracker:
         self.last_error = attempt.error
         if attempt.worked:
             self._void_since = None
+            reported = self._is_reported(self.min_failures)
             self._run, self.last_success = None, attempt.start
-            if run is not None and run.failed >= self.min_failures:
+            self._regular = 0
+            if run is not None and reported:
                 self._on_event(replace(run, end=attempt.start, ended=True))
             return
         self.failed += 1
+        self._regular += not attempt.further
         if run is None:
             before = self.last_success or attempt.start
             self._run = ConnectFailureRun(
@@ -133,14 +166,19 @@ class ConnectFailureTracker:
     @property
     def ongoing(self) -> ConnectFailureRun | None:
         """The run that is not over."""
-        run = self._run
-        return run if run is not None and run.failed >= MIN_FAILURES else None
+        return self._run if self._is_reported(MIN_FAILURES) else None
 
     def finish(self) -> None:
         """Report a run that is not over."""
         if self.ongoing is not None:
             self._on_event(self.ongoing)
         self._run = None
+
+    def _is_reported(self, min_regular: int) -> bool:
+        run = self._run
+        if run is None or run.failed <= self.max_by_chance:
+            return False
+        return self._regular >= min_regular
 
 
 class ConnectProbe:
@@ -156,11 +194,12 @@ class ConnectProbe:
         *,
         max_seconds: float = MAX_CONNECT_SECONDS,
         on_welcome: WelcomeHandler = lambda _: None,
+        follower: AttemptFollower | None = None,
     ) -> None:
         """Prepare; ``period`` is in seconds.
 
         ``max_seconds`` is how long a connection may take, and ``on_welcome`` gets each
-        welcome.
+        welcome. ``follower`` gets each attempt, and may want further ones.
         """
         self.tracker = ConnectFailureTracker(on_event)
         self.max_seconds = max_seconds
@@ -169,6 +208,9 @@ class ConnectProbe:
         self._period = period
         self._stalls = stalls
         self._on_welcome = on_welcome
+        self._follower = follower
+        self._failed = asyncio.Event()
+        """Set when an attempt has failed, so that it is recorded at once."""
         self._pending: deque[asyncio.Task[ConnectAttempt]] = deque()
 
     async def run(self, seconds: float) -> None:
@@ -176,7 +218,7 @@ class ConnectProbe:
         try:
             await self._run(time.monotonic() + seconds)
             for task in self._pending:
-                self.tracker.record(await task)
+                self._record(await task)
             self.tracker.finish()
         finally:
             for task in self._pending:
@@ -184,16 +226,48 @@ class ConnectProbe:
             await asyncio.gather(*self._pending, return_exceptions=True)
 
     async def _run(self, until: float) -> None:
-        due = time.monotonic()
+        due = further_due = time.monotonic()
         while (now := time.monotonic()) < until:
             while self._pending and self._pending[0].done():
-                self.tracker.record(self._pending.popleft().result())
-            if len(self._pending) < MAX_PENDING:
-                self._pending.append(asyncio.create_task(self._attempt()))
-            due = max(due + max(self._period, self._dialer.min_period), now)
-            await asyncio.sleep(max(0.0, min(due, until) - time.monotonic()))
+                self._record(self._pending.popleft().result())
+            further_period = max(FURTHER_PERIOD_SECONDS, self._dialer.min_period)
+            if now >= due:
+                self._start(further=False)
+                due = max(due + max(self._period, self._dialer.min_period), now)
+                further_due = now + further_period
+            elif now >= further_due and self._wants_further:
+                if self._follower is not None and self._follower.take(now):
+                    self._start(further=True)
+                further_due = now + further_period
+            wake_at = min(due, further_due) if self._wants_further else due
+            await self._wait(min(wake_at, until) - time.monotonic())
 
-    async def _attempt(self) -> ConnectAttempt:
+    @property
+    def _wants_further(self) -> bool:
+        return self._follower is not None and self._follower.wants_attempts
+
+    def _start(self, *, further: bool) -> None:
+        if len(self._pending) < MAX_PENDING:
+            attempt = self._attempt(further=further)
+            self._pending.append(asyncio.create_task(attempt))
+
+    def _record(self, attempt: ConnectAttempt) -> None:
+        self.tracker.record(attempt)
+        if self._follower is not None:
+            self._follower.record(attempt)
+            self.tracker.max_by_chance = self._follower.max_by_chance
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait; if somebody may want further connections, only until one has failed."""
+        if self._follower is None:
+            await asyncio.sleep(max(0.0, seconds))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._failed.wait()
+        self._failed.clear()
+
+    async def _attempt(self, *, further: bool) -> ConnectAttempt:
         start = time.monotonic()
         max_seconds = self.max_seconds
         timeouts = replace(
@@ -211,6 +285,8 @@ class ConnectProbe:
             error = "" if connection is not None else _describe_failure(handshake)
         if not error and end - start > max_seconds:
             error = "it took too long"
+        if error:
+            self._failed.set()
         no_resources = handshake.cause is Cause.OTHER and not handshake.accepted
         stalled = self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
         return ConnectAttempt(
@@ -222,6 +298,7 @@ class ConnectProbe:
             UNKNOWN_INSTANCE
             if handshake.welcome is None
             else instance_of(handshake.welcome),
+            further,
         )
 
 

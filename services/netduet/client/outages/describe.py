@@ -69,6 +69,25 @@ def datagrams_only(outage: Outage) -> str:
     return f"{lost}, while TCP connections kept working"
 
 
+def datagrams_only_in_part(outage: Outage) -> str:
+    """Describe an outage of UDP in which only some new connections failed."""
+    lost = f"no datagrams {_ARRIVAL_PHRASES[outage.where]} {_length(outage)}"
+    return f"{lost}, while part of the new TCP connections kept working"
+
+
+def partly_failing(share: float, failed: int, attempts: int, reason: str) -> str:
+    """Describe a partial failure; ``share`` is that of the failed connections."""
+    return (
+        f"{percent(share)} of new connections fail ({failed} of {attempts}: "
+        f"{escape(reason)}), the others work"
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share in percent."""
+    return f"{100 * share:.0f} %"
+
+
 def send_blocked(outage: Outage, error: str) -> str:
     """Describe an outage in which this client's kernel sent nothing."""
     return f"this client could not send to it ({errno_text(error)}) {_length(outage)}"

@@ -49,6 +49,28 @@ WATCH: Final[tuple[Failure, ...]] = (
         aliases=("watch.unmet",),
     ),
     Failure(
+        "watch.partial",
+        "part of the new connections fail",
+        "For a while some new connections failed, and others, made between them, worked: "
+        "there was no outage, but each client was hit by chance. It is no availability lost.",
+        Location.UNKNOWN,
+        (
+            "one of several servers behind a virtual address or load balancer cannot be reached",
+            "one of several paths or links that flows are balanced over is down",
+            "a connection table, a limit or an accept queue is full, and some SYNs are dropped",
+        ),
+        (
+            (
+                "run `netduet check --checks balance,flows,churn` against the same address: "
+                "these distinguish the causes"
+            ),
+            (
+                "compare the endpoints that the load balancer has with the servers that "
+                "respond at their own addresses"
+            ),
+        ),
+    ),
+    Failure(
         "watch.refused",
         "nothing listens where the server was",
         "A server that had responded no longer does, and its host refuses connections.",

@@ -35,7 +35,7 @@ MIN_PAUSE_SECONDS: Final = 0.2
 """Seconds for which a server must have sent nothing to be called paused."""
 
 MIN_ANSWERED: Final = 2
-"""New connections that a paused server cannot answer: one may come after the pause."""
+"""New connections that work only if an outage is none: one may come after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,9 @@ class ProbeState:
     a connection worked that was started after the datagrams stopped. ``unreachable``:
     no datagrams pass, and the long-lived connection broke and cannot be opened again.
     ``in_use``: the long-lived connection has requests that are answered.
-    ``send_error`` is why our kernel sends nothing, "" if it does.
+    ``send_error`` is why our kernel sends nothing, "" if it does. ``partial_since`` is
+    when new connections began to fail in part, None if they do not; ``suspected``: they
+    may.
     """
 
     stream: LossRun | None = None
@@ -59,6 +61,8 @@ class ProbeState:
     send_error: str = ""
     connections_work: bool = False
     in_use: bool = True
+    partial_since: float | None = None
+    suspected: bool = False
 
     @property
     def proven(self) -> bool:
@@ -205,6 +209,12 @@ def as_stuck_flow(outage: Outage) -> Outage:
     return replace(
         outage, failure=STUCK_FLOW, where=Location.INTERMEDIARY, description=text
     )
+
+
+def as_datagrams_only(outage: Outage) -> Outage:
+    """Return an outage of the streams in which part of the new connections worked."""
+    text = describe.datagrams_only_in_part(outage)
+    return replace(outage, failure=DATAGRAMS_ONLY, description=text)
 
 
 def as_left(ongoing: Outage, now: float) -> Outage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from netduet.client.outages.outage import (
@@ -13,6 +13,11 @@ from netduet.client.outages.outage import (
     OutageOpen,
 )
 from netduet.client.results.instance import Instance
+from netduet.client.watch.partial_failure import (
+    PartialFailure,
+    PartialNotice,
+    PartialPhase,
+)
 from netduet.net.time_span import Timed, TimeSpan
 
 MAX_NAMED_UNREACHED: Final = 20
@@ -61,6 +66,46 @@ class OutageTotals:
 
 
 @dataclass(slots=True)
+class PartialTotals:
+    """Counts of partial failures, from their beginnings on. ``worst`` is the longest."""
+
+    count: int = 0
+    seconds: float = 0.0
+    worst: PartialFailure | None = None
+    ongoing: PartialFailure | None = None
+
+    def add(self, notice: PartialNotice) -> None:
+        """Add what is reported of a partial failure."""
+        partial, phase = notice.partial, notice.phase
+        self.count += phase is PartialPhase.BEGAN
+        self.ongoing = partial
+        if phase in {PartialPhase.ENDED, PartialPhase.OPEN}:
+            self.ongoing = None
+            self.seconds += partial.seconds
+            if self.worst is None or partial.seconds > self.worst.seconds:
+                self.worst = partial
+
+    def seconds_until(self, now: float) -> float:
+        """Return the seconds of all, including the ongoing one."""
+        ongoing = self.ongoing
+        return self.seconds + (0.0 if ongoing is None else now - ongoing.start)
+
+
+@dataclass(slots=True)
+class RisingCounter:
+    """Turns a number that may be corrected downwards into a counter, which never falls."""
+
+    _counted: float = 0.0
+    _excess: float = 0.0
+
+    def count(self, value: float) -> float:
+        """Return the counter; what was counted too much stays in."""
+        self._excess = max(self._excess, self._counted - value)
+        self._counted = value + self._excess
+        return self._counted
+
+
+@dataclass(slots=True)
 class PeerAvailability:
     """One peer: ``until`` is None while it is watched.
 
@@ -82,8 +127,9 @@ class PeerAvailability:
     """Whether it has ever answered; None while no attempt has shown it."""
     last: Outage | None = None
     """The latest proven outage that is over or left open."""
-    _counted: float = 0.0
-    _excess: float = 0.0
+    partial: PartialTotals = field(default_factory=PartialTotals)
+    _down: RisingCounter = field(default_factory=RisingCounter)
+    _partial: RisingCounter = field(default_factory=RisingCounter)
 
     def set_instance(self, instance: Instance | None, now: float) -> None:
         """Set the instance that answers from now on."""
@@ -113,10 +159,11 @@ class PeerAvailability:
 
         It keeps the seconds of an ongoing outage that turns out to prove nothing.
         """
-        down = self.down_seconds(now)
-        self._excess = max(self._excess, self._counted - down)
-        self._counted = down + self._excess
-        return self._counted
+        return self._down.count(self.down_seconds(now))
+
+    def count_partial(self, now: float) -> float:
+        """Return the seconds of partial failures as a counter, which never falls."""
+        return self._partial.count(self.partial.seconds_until(now))
 
     def availability(self, now: float) -> float | None:
         """Return the share of the time in which it was available; None if unknown."""
@@ -160,6 +207,7 @@ class Summary:
     complete_since: float = float("-inf")
     open_outages: int = 0
     unresolved: tuple[str, ...] = ()
+    partial: PartialTotals = field(default_factory=PartialTotals)
 
     @property
     def availability(self) -> float | None:
@@ -184,6 +232,15 @@ class TargetTotals:
 
     outages: int = 0
     down_seconds: float = 0.0
+    partial_failures: int = 0
+    partial_seconds: float = 0.0
+
+    def add(self, row: PeerAvailability, now: float) -> None:
+        """Add a peer."""
+        self.outages += row.totals.outages
+        self.down_seconds += row.count_down(now)
+        self.partial_failures += row.partial.count
+        self.partial_seconds += row.count_partial(now)
 
 
 class AvailabilityTracker:
@@ -194,6 +251,8 @@ class AvailabilityTracker:
         self.start = start
         self.peers: dict[str, PeerAvailability] = {}
         self.totals = OutageTotals()
+        self.partial = PartialTotals()
+        """The partial failures of all peers; ``ongoing`` is that of none of them."""
         self.findings: Counter[str] = Counter()
         """Findings of the scheduled checks, by class."""
         self.peers_total = 0
@@ -226,9 +285,9 @@ class AvailabilityTracker:
         self._removed_watched_seconds += watched.watched_seconds(now)
         self._removed_down_seconds += watched.down_seconds(now)
         totals = self._removed_by_target.setdefault(watched.target, TargetTotals())
-        totals.outages += watched.totals.outages
-        totals.down_seconds += watched.count_down(now)
-        failed = watched.totals.outages or watched.reached is False
+        totals.add(watched, now)
+        failed = watched.totals.outages or watched.partial.count
+        failed = failed or watched.reached is False
         (self._removed_out if failed else self._removed).append(watched)
         if len(self._removed) + len(self._removed_out) > self._max_removed:
             (self._removed or self._removed_out).popleft()
@@ -244,6 +303,11 @@ class AvailabilityTracker:
         if len(history) == history.maxlen:
             self.complete_since = max(self.complete_since, history[0].outage.end)
         history.append(OutageRecord(peer, watched.instance, notice.outage))
+
+    def record_partial(self, peer: str, notice: PartialNotice) -> None:
+        """Count what is reported of a partial failure."""
+        self.peers[peer].partial.add(notice)
+        self.partial.add(notice)
 
     def remembered(self) -> list[PeerAvailability]:
         """Return the latest removed peers with outages that are not watched again."""
@@ -264,13 +328,11 @@ class AvailabilityTracker:
     def by_target(self, now: float) -> dict[str, TargetTotals]:
         """Return the outages of each target; seconds count as in ``count_down``."""
         found = {
-            target: TargetTotals(totals.outages, totals.down_seconds)
+            target: replace(totals)
             for target, totals in self._removed_by_target.items()
         }
         for row in self.peers.values():
-            totals = found.setdefault(row.target, TargetTotals())
-            totals.outages += row.totals.outages
-            totals.down_seconds += row.count_down(now)
+            found.setdefault(row.target, TargetTotals()).add(row, now)
         return found
 
     def summary(self, now: float, unresolved: tuple[str, ...] = ()) -> Summary:
@@ -300,4 +362,5 @@ class AvailabilityTracker:
             self.complete_since,
             self.totals.open,
             unresolved,
+            self.partial,
         )

@@ -146,6 +146,7 @@ class WatchMetrics(Collector):
             down.add_metric([peer.target, peer.peer], peer.count_down(now))
         yield each
         yield down
+        yield from self._peer_partial_failures(now)
         ongoing = GaugeMetricFamily(
             "netduet_ongoing_outage_seconds",
             "Duration so far of ongoing outages, as classified now, in seconds.",
@@ -154,6 +155,26 @@ class WatchMetrics(Collector):
         for kind, seconds in tracker.ongoing(now).items():
             ongoing.add_metric(kind, seconds)
         yield ongoing
+
+    def _peer_partial_failures(self, now: float) -> Iterator[Metric]:
+        tracker = self._monitor.availability
+        ratio = GaugeMetricFamily(
+            "netduet_peer_failing_ratio",
+            "Share of new connections that fail now, during a partial failure; otherwise 0.",
+            labels=_PEER,
+        )
+        for peer in self._monitor.peers.values():
+            values = [peer.target, str(peer.address)]
+            ratio.add_metric(values, peer.partial_failures.share)
+        yield ratio
+        seconds = CounterMetricFamily(
+            "netduet_peer_partial_seconds",
+            "Seconds in which part of the new connections failed, up to now.",
+            labels=_PEER,
+        )
+        for row in (*tracker.peers.values(), *tracker.remembered()):
+            seconds.add_metric([row.target, row.peer], row.count_partial(now))
+        yield seconds
 
     def _target_outages(self) -> Iterator[Metric]:
         """Return what remains when the peers are gone: a series for each target."""
@@ -168,11 +189,20 @@ class WatchMetrics(Collector):
             "Seconds without new work for addresses of a target, of those that have left too, and those of ongoing outages.",
             labels=["target"],
         )
+        partial = CounterMetricFamily(
+            "netduet_target_partial_failures",
+            "Times in which part of the new connections failed, counted when they begin.",
+            labels=["target"],
+        )
+        partial_seconds = CounterMetricFamily(
+            "netduet_target_partial_seconds", "Their seconds.", labels=["target"]
+        )
         for target, totals in tracker.by_target(time.monotonic()).items():
             each.add_metric([target], totals.outages)
             down.add_metric([target], totals.down_seconds)
-        yield each
-        yield down
+            partial.add_metric([target], totals.partial_failures)
+            partial_seconds.add_metric([target], totals.partial_seconds)
+        yield from (each, down, partial, partial_seconds)
 
     def _datagrams(self) -> Iterator[Metric]:
         labels = [*_PEER, "direction"]

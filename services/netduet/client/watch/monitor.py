@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netduet.client.net.dial import Address
     from netduet.client.results.verdict import Finding
     from netduet.client.watch.notifier import Notifier
+    from netduet.client.watch.partial_failure import PartialNotice
     from netduet.runtime.stall_monitor import StallMonitor
 
 _MIN_LOOKUP_SECONDS: Final = 1.0
@@ -137,6 +138,7 @@ class Monitor:
         self._notify(notices)
         for address, peer in list(self.peers.items()):
             now = time.monotonic()
+            self._notify_partial(peer, peer.partial_failures.poll(now))
             if peer.left_at is not None or peer.should_drop:
                 self._depart(address, peer.left_at)
                 continue
@@ -197,6 +199,11 @@ class Monitor:
         if notices:
             self._notifier.outages(notices)
 
+    def _notify_partial(self, peer: Peer, notices: list[PartialNotice]) -> None:
+        for notice in notices:
+            self.availability.record_partial(str(peer.address), notice)
+            self._notifier.partial_failure(peer, notice)
+
     def _finish(self) -> None:
         """Report ongoing outages at the end of the watch."""
         now = time.monotonic()
@@ -204,6 +211,7 @@ class Monitor:
         for peer in self.peers.values():
             self._update_availability(peer, at_end=True)
             notices += self._final_notices(peer, now, left=False)
+            self._notify_partial(peer, peer.partial_failures.finish(now))
             peer.close()
         self._notify(notices)
 
@@ -309,6 +317,7 @@ class Monitor:
         self._update_availability(peer)
         left = not self.targets.has(address)
         self._notify(self._final_notices(peer, now, left=left, left_at=left_at))
+        self._notify_partial(peer, peer.partial_failures.finish(now))
         peer.close()
         for task in self._tasks.pop(address):
             task.cancel()

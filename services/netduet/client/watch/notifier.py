@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.net.run_id import run_fields
 from netduet.client.outages.outage import (
+    PARTIAL,
     OutageNotice,
     OutageOpen,
     OutageStarted,
@@ -19,6 +20,7 @@ from netduet.client.outages.outage import (
 from netduet.client.report.text import Line
 from netduet.client.watch import text
 from netduet.client.watch.availability import Summary
+from netduet.client.watch.partial_failure import PartialNotice, PartialPhase
 from netduet.runtime import logs
 from netduet.wire.untrusted import escape
 
@@ -169,6 +171,35 @@ class Notifier:
         }
         self._log.info("outage.ended", **fields)
 
+    def partial_failure(self, peer: Peer, notice: PartialNotice) -> None:
+        """Report a partial failure that begins, is known better, is over or open."""
+        now = time.time()
+        epoch = now - time.monotonic()
+        line = text.partial_line(_peer_name(peer), notice, now, epoch)
+        self._write([line])
+        partial, phase = notice.partial, notice.phase
+        fields = _peer_fields(peer) | {
+            "netduet.partial_failure": notice.number,
+            "error.type": PARTIAL,
+            "netduet.direction": partial.where.direction,
+            "netduet.begin": _rfc3339(partial.start + epoch),
+            "netduet.failed_ratio": round(partial.share, 3),
+            "netduet.failed": partial.failed,
+            "netduet.attempts": partial.attempts,
+            "netduet.diagnosis": partial.description,
+        }
+        if phase is PartialPhase.BEGAN:
+            self._log.info("partial.began", **fields)
+            return
+        fields["netduet.duration_s"] = round(partial.seconds, 3)
+        if phase is PartialPhase.LEARNT:
+            self._log.info("partial.learnt", **fields)
+        elif phase is PartialPhase.OPEN:
+            self._log.info("partial.open", **fields)
+        else:
+            fields["netduet.end"] = _rfc3339(partial.end + epoch)
+            self._log.info("partial.ended", **fields)
+
     def all_out(self, peers: int, start: float) -> None:
         """Report that all peers are out, since a monotonic second."""
         epoch = time.time() - time.monotonic()
@@ -218,6 +249,8 @@ class Notifier:
             "netduet.down_s": round(summary.down_seconds, 3),
             "netduet.outages": summary.outages,
             "netduet.open_outages": summary.open_outages,
+            "netduet.partial_failures": summary.partial.count,
+            "netduet.partial_s": round(summary.partial.seconds, 3),
             "netduet.never_reached": list(summary.never_reached),
             "netduet.longest_s": round(summary.longest_seconds, 3),
             "netduet.outages_by_kind": outages,

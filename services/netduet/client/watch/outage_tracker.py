@@ -24,7 +24,9 @@ from netduet.client.outages.events import (
     of_kind,
 )
 from netduet.client.outages.open_outage import (
+    MIN_ANSWERED,
     ProbeState,
+    as_datagrams_only,
     as_left,
     as_shut_down,
     as_stuck_flow,
@@ -57,6 +59,10 @@ UPDATE_SECONDS: Final = (5.0, 30.0)
 SPLIT_SECONDS: Final = 1.25
 """Seconds between an end and a start that separate two episodes. A peer that fails
 every few seconds is never quiet for long, and all losses are certain by then."""
+
+SHARE_SECONDS: Final = 20.0
+"""Seconds for which a short run of failed connections waits until it is known whether it
+is an outage, or part of a partial failure."""
 
 MAX_EVENTS: Final = 200
 """Maximum events of an episode; then it is reported in parts."""
@@ -105,6 +111,8 @@ class OutageTracker:
         """The number of new connections that had worked when the streams fell silent."""
         self._was_silent = False
         """Whether the streams were silent in this episode."""
+        self._was_partial = False
+        """Whether new connections failed in part in this episode."""
         self._worked_in_silence = 0
         """The number of new connections that worked in the latest silence."""
         self._late_stall: ConnectionStall | None = None
@@ -131,6 +139,9 @@ class OutageTracker:
             notices += self._split(start - SPLIT_SECONDS, now, totals)
         self._was_up = start is None
         self._was_silent = self._was_silent or state.stream is not None
+        if state.partial_since is not None:
+            self._was_partial = True
+            self._drop_partial_runs(state.partial_since)
         worked = totals.connections_worked
         if state.stream is None:
             self._worked_before_silence = None
@@ -144,7 +155,8 @@ class OutageTracker:
         elif state.unreachable and self._events:
             self._last_activity = now  # whether new connections work is not known yet
         quiet = now - self._last_activity >= QUIET_SECONDS
-        due = quiet or len(self._events) >= MAX_EVENTS
+        due = quiet and not self._awaits_share(state, now)
+        due = due or len(self._events) >= MAX_EVENTS
         if due and (self._events or self.ongoing is not None):
             notices += self._close(now, totals)
         return notices
@@ -161,6 +173,33 @@ class OutageTracker:
         notices = self._close(now, totals)
         self._events = later
         return notices
+
+    def _awaits_share(self, state: ProbeState, now: float) -> bool:
+        """Whether it will soon be known if a part of the connections fails.
+
+        Then a short run of them is no outage, but a part of that.
+        """
+        undecided = state.suspected and state.partial_since is None
+        return (
+            undecided
+            and self.ongoing is None
+            and now - self._last_activity < SHARE_SECONDS
+            and all(isinstance(event, ConnectFailureRun) for event in self._events)
+        )
+
+    def _drop_partial_runs(self, since: float) -> None:
+        """Drop unreported runs of a partial failure, which began at ``since``."""
+        if self.ongoing is None:
+            self._events = [
+                event
+                for event in self._events
+                if event.start < since or not isinstance(event, ConnectFailureRun)
+            ]
+
+    def scattered_losses(self, totals: ProbeTotals) -> tuple[int, int]:
+        """Return how many recent datagrams were lost outside of runs, and of how many."""
+        up, down = self._recent.scattered(totals)
+        return up.lost + down.lost, up.sent + down.sent
 
     def note_new_port(self, now: float) -> None:
         """Note that the stream continues from a new port, which is answered."""
@@ -263,7 +302,15 @@ class OutageTracker:
             else outage
             for outage in outages
         ]
-        self._events, self.ongoing, self._was_silent = [], None, False
+        if self._was_partial and self._worked_in_silence >= MIN_ANSWERED:
+            outages = [
+                as_datagrams_only(outage)
+                if outage.failure in {OUTAGE, DATAGRAMS_ONLY} and outage.loss_runs
+                else outage
+                for outage in outages
+            ]
+        self._events, self.ongoing = [], None
+        self._was_silent = self._was_partial = False
         outages.sort(key=lambda outage: (outage.start, -outage.seconds))
         self._recent_outages.extend(outages)
         if ongoing is None:

@@ -10,11 +10,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from netduet.client.net.dial import classify, in_thread
+from netduet.client.net.dial import classify
 from netduet.client.net.udp_socket import UdpSocket
 from netduet.client.outages.classify import STALL_STARVED_SHARE
 from netduet.client.outages.connect_probe import (
@@ -35,9 +34,11 @@ from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
 from netduet.client.stats.histogram import RoundTrips
+from netduet.client.watch.connection_budget import ConnectionBudget
 from netduet.client.watch.outage_tracker import QUIET_SECONDS, OutageTracker
+from netduet.client.watch.partial_failure import PartialFailureTracker
 from netduet.client.watch.peer_identity import PeerIdentity
-from netduet.client.watch.port_trial import RING_SIZE, is_answered_from_new_port
+from netduet.client.watch.port_trial import RING_SIZE, NewPortTrial
 from netduet.client.watch.recent_counts import ProbeTotals
 from netduet.client.watch.send_blocks import SendBlocks
 from netduet.client.watch.shutdowns import Shutdowns
@@ -85,6 +86,7 @@ class PeerContext:
     udp_scheduler: UdpScheduler
     stalls: StallMonitor
     outage_numbers: Iterator[int]
+    connection_budget: ConnectionBudget = field(default_factory=ConnectionBudget)
 
 
 class Peer:
@@ -111,6 +113,9 @@ class Peer:
         self._context = context
         self._events: deque[ProbeEvent] = deque(maxlen=MAX_EVENTS)
         period = context.period
+        self.partial_failures = PartialFailureTracker(
+            context.outage_numbers, context.connection_budget
+        )
         self.connect_probe = ConnectProbe(
             dialer,
             context.timeouts,
@@ -118,6 +123,7 @@ class Peer:
             context.stalls,
             self._events.append,
             on_welcome=self._on_welcome,
+            follower=self.partial_failures,
         )
         self.keepalive_probe = KeepaliveProbe(
             dialer,
@@ -144,8 +150,7 @@ class Peer:
         self._started = time.monotonic()
         self._no_datagrams_pending = True
         self._socket_error = ""
-        self._trial: asyncio.Task[bool] | None = None
-        self._trial_started = float("-inf")
+        self._port_trial = NewPortTrial(address, period, STUCK_DATAGRAMS * period)
 
     async def run(self) -> None:
         """Run the TCP probes until cancelled, when it is known what answers there."""
@@ -160,8 +165,7 @@ class Peer:
 
     def close(self) -> None:
         """End the UDP stream."""
-        if self._trial is not None:
-            self._trial.cancel()
+        self._port_trial.close()
         self._stop_stream()
 
     def poll(self, now: float) -> list[OutageNotice]:
@@ -192,7 +196,10 @@ class Peer:
                 self.should_drop = True
                 return []
         self._try_new_port(state, now)
-        return self.outage_tracker.update(now, state, events, totals)
+        notices = self.outage_tracker.update(now, state, events, totals)
+        losses = self.outage_tracker.scattered_losses(totals)
+        self.partial_failures.exclude(notices, totals.server_stalls, losses)
+        return notices
 
     @property
     def is_netduet(self) -> bool:
@@ -283,6 +290,8 @@ class Peer:
             send_error,
             connections_work,
             self.keepalive_probe.detector.answered > 0,
+            self.partial_failures.since,
+            self.partial_failures.suspected,
         )
         start = state.start
         if start is None:
@@ -326,7 +335,9 @@ class Peer:
         datagrams arrive.
         """
         failures = self.connect_probe.tracker
-        if stream is None or failures.last_error:
+        partial = self.partial_failures.since is not None
+        fail = failures.ongoing is not None or (failures.last_error and not partial)
+        if stream is None or fail:
             self._worked_since = None
         elif self._worked_since is None and failures.last_success > stream.start:
             self._worked_since = now
@@ -356,19 +367,11 @@ class Peer:
             or now - loss_run.start < STUCK_DATAGRAMS * period
         ):
             return
-        trial = self._trial
-        if trial is None:
-            if now - self._trial_started >= STUCK_DATAGRAMS * period:
-                self._trial_started = now
-                call = partial(is_answered_from_new_port, self.address, period)
-                self._trial = asyncio.create_task(in_thread(call))
-        elif trial.done():
-            self._trial = None
-            if not trial.exception() and trial.result():
-                self.outage_tracker.note_new_port(now)
-                tracker = None if self.udp_probe is None else self.udp_probe.tracker
-                self._stop_stream()
-                self._start_stream(tracker)
+        if self._port_trial.update(now):
+            self.outage_tracker.note_new_port(now)
+            tracker = None if self.udp_probe is None else self.udp_probe.tracker
+            self._stop_stream()
+            self._start_stream(tracker)
 
     def _stop_stream(self) -> None:
         if self.udp_probe is not None and self._sock is not None:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from netduet.client.checks.catalogue import CATALOGUE
+from netduet.client.outages import describe
 from netduet.client.outages.outage import (
     LEFT,
+    PARTIAL,
     OutageNotice,
     OutageStarted,
     OutageUpdated,
@@ -16,8 +18,14 @@ from netduet.client.outages.outage import (
 from netduet.client.report.text import Line
 from netduet.client.results.instance import Instance
 from netduet.client.results.location import Location
-from netduet.client.watch.availability import OutageRecord, PeerAvailability, Summary
+from netduet.client.watch.availability import (
+    OutageRecord,
+    PartialTotals,
+    PeerAvailability,
+    Summary,
+)
 from netduet.client.watch.correlation import CommonCause, find_common_causes
+from netduet.client.watch.partial_failure import PartialNotice, PartialPhase
 
 MAX_ROWS: Final = 20
 """Peers that a summary lists."""
@@ -129,6 +137,23 @@ def outage_line(peer: str, notice: OutageNotice, at: float, epoch: float) -> Lin
     return line(at, "PASS", "BACK", rest)
 
 
+def partial_line(peer: str, notice: PartialNotice, at: float, epoch: float) -> Line:
+    """Return the line of a partial failure; ``epoch`` as for ``outage_line``."""
+    partial, number = notice.partial, notice.number
+    since = clock(partial.start + epoch)[11:]
+    text = partial.description
+    if notice.phase is PartialPhase.BEGAN:
+        rest = f"{peer}: {text} (since {since}, #{number})"
+        return line(at, "FAIL", "PARTIAL", rest)
+    length = duration(partial.seconds)
+    if notice.phase is not PartialPhase.ENDED:
+        rest = f"{peer} (ongoing, {length}): {text} (#{number})"
+        return line(at, "FAIL", "PARTIAL", rest)
+    where = partial.where.label
+    rest = f"{peer}: partial failure of {length} from {since} (#{number}): {text} [{PARTIAL}; {where}]"
+    return line(at, "PASS", "BACK", rest)
+
+
 def all_out(peers: int, since: float) -> str:
     """Say that all peers are out, since so many seconds after 1970."""
     when = clock(since)[11:]
@@ -168,8 +193,8 @@ def summary(summary: Summary, epoch: float) -> Iterator[Line]:
         return
     outages = _outages(summary.outages, summary.longest_seconds, summary.open_outages)
     head = f"availability {availability_percent(summary.availability)}, {outages}"
-    failed = summary.outages or summary.never_reached
-    yield (("FAIL" if failed else "PASS", f"  {head}"),)
+    failed = summary.outages or summary.never_reached or summary.partial.count
+    yield (("FAIL" if failed else "PASS", f"  {head}{_partial(summary.partial)}"),)
     for name in summary.unresolved:
         yield (("FAIL", f"  {name}: never reached, since it never had an address"),)
     if summary.unproven:
@@ -232,8 +257,21 @@ def _rows(summary: Summary) -> Iterator[Line]:
         yield (("faint", f"  {rest} more peers: no outages"),)
 
 
+def _partial(totals: PartialTotals) -> str:
+    """Return how often and how much new connections failed in part, "" if never."""
+    worst = totals.worst
+    if worst is None:
+        return ""
+    failed = f"{describe.percent(worst.share)} of new connections failed"
+    if totals.count == 1:
+        return f", 1 partial failure of {duration(worst.seconds)} ({failed})"
+    many = f"{totals.count} partial failures, {duration(totals.seconds)} in all"
+    return f", {many} (in the longest {failed})"
+
+
 def _has_failed(row: PeerAvailability) -> bool:
-    return bool(row.totals.outages or row.ongoing) or row.reached is False
+    failed = row.totals.outages or row.ongoing or row.partial.count
+    return bool(failed) or row.reached is False
 
 
 def _row(row: PeerAvailability, now: float) -> str:
@@ -243,7 +281,7 @@ def _row(row: PeerAvailability, now: float) -> str:
         text = f"never reached, {value}"
     else:
         outages = _outages(totals.outages, totals.longest, totals.open)
-        text = f"{value}, {outages}"
+        text = f"{value}, {outages}{_partial(row.partial)}"
     if row.until is not None:
         left = row.last is not None and row.last.failure == LEFT
         text += ", left during an outage" if left else ", no longer watched"

@@ -768,3 +768,57 @@ def test_momentary_evidence_causes_no_update() -> None:
     notices += watched.update(105.0, ProbeState(waking), [], GOOD)
     notices += watched.update(105.25, WELL, [], GOOD)
     assert [type(notice) for notice in notices] == [OutageStarted]
+
+
+def failed_run(start: float, seconds: float = 1.0) -> ConnectFailureRun:
+    """Return a short run of new connections that were refused."""
+    span = start, start + seconds, start - 1.0, start + seconds
+    return ConnectFailureRun(*span, 4, "ECONNREFUSED", rejected=True)
+
+
+def notices_of(
+    states: dict[float, ProbeState], *events: ProbeEvent, working: int = 0
+) -> list[Outage]:
+    """Return the outages of events at 102, with states from these seconds on.
+
+    From 101 on, so many new connections work at each poll.
+    """
+    tracker = episodes()
+    notices: list[OutageNotice] = []
+    state = WELL
+    for step in range(200):
+        now = 100.0 + step / 4
+        state = states.get(now, state)
+        totals = replace(GOOD, connections_started=500 + max(0, step - 4) * working)
+        notices += tracker.update(now, state, events if now == 102.0 else [], totals)
+    return over(notices)
+
+
+def test_run_of_a_partial_failure_is_no_outage() -> None:
+    """It waits until the share is known; if there is none, it is reported."""
+    run, suspected = failed_run(100.5), ProbeState(suspected=True)
+    partial = ProbeState(suspected=True, partial_since=100.5)
+    assert notices_of({101.0: suspected, 108.0: partial}, run) == []
+    (outage,) = notices_of({101.0: suspected, 108.0: WELL}, run)
+    assert outage.failure == "stream.new_connections"
+    assert notices_of({101.0: suspected}, run) == [outage]
+    (earlier,) = notices_of({101.0: suspected, 108.0: partial}, failed_run(95.0))
+    assert earlier.start == 95.0
+
+
+def test_streams_out_during_a_partial_failure_are_udp_alone() -> None:
+    """They were on the dead part, and new connections worked in between."""
+    partial = ProbeState(out(UNKNOWN, 100.5), connections_work=True, partial_since=99.0)
+    states = {100.5: partial, 102.0: ProbeState(partial_since=99.0)}
+    (outage,) = notices_of(states, out(UNKNOWN, 100.5), working=1)
+    assert outage.failure == "watch.datagrams"
+    assert "part of the new TCP connections kept working" in outage.description
+
+
+def test_outage_during_a_partial_failure_is_an_outage() -> None:
+    """No new connection works while the streams are out."""
+    silence = ProbeState(out(UNKNOWN, 100.5), partial_since=99.0)
+    states = {100.5: silence, 102.0: ProbeState(partial_since=99.0)}
+    failures = failed_run(100.5)
+    (outage,) = notices_of(states, out(UNKNOWN, 100.5), failures)
+    assert outage.failure == "stream.outage"
