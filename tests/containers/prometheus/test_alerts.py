@@ -59,6 +59,24 @@ while True:
         pass
 """
 
+HALF: Final = """
+import itertools, os, socket, threading
+def carry(source, sink):
+    while data := source.recv(65536):
+        sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
+listener = socket.create_server(("", {port}))
+for number in itertools.count():
+    client, _ = listener.accept()
+    if number % 3:
+        client.close()
+        continue
+    server = socket.create_connection((os.environ["TARGET"], {port}))
+    for ends in ((client, server), (server, client)):
+        threading.Thread(target=carry, args=ends, daemon=True).start()
+"""
+"""A load balancer of which two of three backends are dead."""
+
 RESTARTS: Final = """
 import subprocess, sys
 serve = "import netduet; netduet.__version__ = '0.0.9'; import netduet.__main__ as main; main.main()"
@@ -96,11 +114,12 @@ class Scene:
             self.network, "watch", *targets, alias=CLIENTS, env=ADMIN
         )
 
-    def run(self, program: str, target: str) -> None:
-        """Start a program that is given an address."""
-        self.sandbox.python(
+    def run(self, program: str, target: str) -> str:
+        """Start a program that is given an address; return its own."""
+        started = self.sandbox.python(
             self.network, program.format(port=PORT), env={"TARGET": target}
         )
+        return address(started, self.network)
 
     def wait_until(self, query: str, *values: float) -> None:
         """Wait until a query has these values."""
@@ -165,6 +184,13 @@ def reach_limits(scene: Scene) -> None:
     assert "max_connections" in alerts["NetduetConnectionsRefused"]["description"]
 
 
+def kill_backends(scene: Scene) -> None:
+    """Watch through a load balancer with dead backends: no outage, and no silence."""
+    scene.watch(scene.run(HALF, scene.server()))
+    scene.wait_until_firing("NetduetPeerPartial")
+    assert "NetduetPeerOut" not in scene.prometheus.firing()
+
+
 def watch_an_unknown_name(scene: Scene) -> None:
     """Let a client look for nobody; then pause it, so that nothing responds."""
     client = scene.watch("nobody.invalid")
@@ -204,6 +230,7 @@ SCENARIOS: Final[dict[Callable[[Scene], None], set[str]]] = {
         "NetduetStreamsRefused",
         "NetduetUnreached",
     },
+    kill_backends: {"NetduetPeerPartial"},
     watch_an_unknown_name: {
         "NetduetDown",
         "NetduetGone",
