@@ -27,7 +27,7 @@ _DAY: Final = """
 
 `python -m tests.lab.day` plays a day of a small cluster in the same container, in three to six minutes at a fifth of the real times: three nodes with their pods in network namespaces, real servers that terminate as the manifests say, kube-proxy's rules and its delay, and two resolvers that each cache answers for 30 s.
 Watches of the headless name, of the virtual address and of a mesh run throughout 20 scale-ups and scale-downs, 10 rolling updates and 5 restarts of the mesh: none of it is an outage, and any that is reported is wrong.
-`--faults` adds a killed server, a link cut both ways, a link cut one way, a dead node, and an endpoint behind the virtual address that is unreachable: each must be reported by those whom it concerns, with its length and direction, and by nobody else.
+`--faults` adds a killed server, a link cut both ways, a link cut one way, a dead node, and an endpoint behind the virtual address that is unreachable for 30 s: each must be reported by those whom it concerns, with its length and direction, and by nobody else.
 `--row NAME` plays a single operation or fault (`--help` lists them), and `--scale 1` takes the real times. The lines of the watches are printed as they come; the exit status is 1 if anything was reported wrongly.
 """
 

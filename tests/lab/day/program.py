@@ -15,7 +15,8 @@ CYCLES: Final = 20
 _UPDATE_CYCLES: Final = 2
 _RESTART_CYCLES: Final = 4
 """A rolling update in every second one, a restart of the mesh in every fourth."""
-_BLOCKED_SECONDS: Final = 12.0
+_BLOCKED_SECONDS: Final = 30.0
+"""A third of the connections fail: after some 15 s that is certain."""
 _REPLICAS: Final = 3
 
 
