@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks import CHECKS
 from netduet.client.checks.catalogue import CATALOGUE, severity
@@ -46,6 +49,56 @@ if TYPE_CHECKING:
 ResultHandler = Callable[[CheckResult], None]
 
 
+QUIET_CHECKS: Final = frozenset({"name", "reach", "identity", "balance", "flows"})
+"""Checks that find out what answers, and how reliably: on a path that no other target's
+check fills."""
+
+
+class SharedPath:
+    """The path to targets that are checked side by side, as if it were one.
+
+    Checks that fill it take turns. None of them begins while another target has a check
+    that needs the path quiet, and the reverse.
+    """
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._filled_by: object = None
+        self._quiet_for: Counter[object] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def filled(self, target: object) -> AsyncIterator[None]:
+        """Wait until a check of this target may fill the path; then no other may."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._may_fill(target))
+            self._filled_by = target
+        try:
+            yield
+        finally:
+            self._filled_by = None
+            await self._notify()
+
+    @contextlib.asynccontextmanager
+    async def quiet(self, target: object) -> AsyncIterator[None]:
+        """Wait until no other target's check fills the path; then none may."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._filled_by in {None, target})
+            self._quiet_for[target] += 1
+        try:
+            yield
+        finally:
+            self._quiet_for[target] -= 1
+            await self._notify()
+
+    def _may_fill(self, target: object) -> bool:
+        others = self._quiet_for.total() - self._quiet_for[target]
+        return self._filled_by is None and not others
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
 class CheckRunner:
     """The checks of one target: ``run`` them, then take the ``verdict``."""
 
@@ -56,11 +109,14 @@ class CheckRunner:
         on_result: ResultHandler,
         names: tuple[str, ...] = (),
         checkpoint: TargetCheckpoint | None = None,
+        *,
+        path: SharedPath | None = None,
     ) -> None:
         """Prepare; ``on_result`` is called with each result, in the order of the checks.
 
         ``names`` are the checks to run, besides those that they need; none means all.
         ``checkpoint`` has the results of an interrupted run, and saves new ones.
+        ``path`` is shared with the runners of other targets.
         """
         self._context = context
         self._stalls = stalls
@@ -73,7 +129,7 @@ class CheckRunner:
         self._results: list[CheckResult] = []
         self._proxied = False
         self._running: dict[str, float] = {}
-        self._path = asyncio.Lock()
+        self._path = path or SharedPath()
 
     @property
     def running(self) -> dict[str, float]:
@@ -172,11 +228,14 @@ class CheckRunner:
             blocked = await _first_blocking(beside)
         if blocked is not None:
             return _skipped(check, blocked)
-        if not (check.heavy or (self._is_slow() and not check.quiet)):
-            done = await self._run_check(check)
+        if check.heavy or (self._is_slow() and not check.quiet):
+            turn: AbstractAsyncContextManager[None] = self._path.filled(self)
+        elif check.name in QUIET_CHECKS:
+            turn = self._path.quiet(self)
         else:
-            async with self._path:
-                done = await self._run_check(check)
+            turn = contextlib.nullcontext()
+        async with turn:
+            done = await self._run_check(check)
         blocked = await _first_blocking(beside)
         if blocked is not None:
             done = _skipped(check, blocked)

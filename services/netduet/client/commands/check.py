@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import sys
 import time
 from collections.abc import Iterable
@@ -46,7 +47,7 @@ from netduet.runtime import logs
 
 if TYPE_CHECKING:
     from netduet.client.checks.checkpoint import Checkpoint
-    from netduet.client.checks.runner import CheckRunner
+    from netduet.client.checks.runner import CheckRunner, SharedPath
     from netduet.client.results.instance import Instance
     from netduet.client.results.target import Target
     from netduet.client.settings import ClientSettings
@@ -178,40 +179,93 @@ class _Session:
 
     async def run(self) -> list[Verdict]:
         """Run the checks of all targets, and write them; return the verdicts in order."""
-        from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415 - after the first words
+        from netduet.client.checks.runner import SharedPath  # noqa: PLC0415 - after the first words
 
-        settings, write, resume = self.settings, self.write, self.resume
+        path, resume = SharedPath(), self.resume
         verdicts: dict[int, Verdict] = {}
-        progress = Progress() if erasable() and not settings.json_report else None
-
-        def result(result: CheckResult) -> None:
-            if result.follows is not None or result.needs_server:
-                return  # the verdict has one line for all of them
-            if progress is not None:
-                progress.clear()
-            write(text.result(result, text_columns()))
-
-        for number in order(self.targets):
-            target = self.targets[number]
-            if verdicts:
-                write([()])
-            write(text.heading(str(target)))
-            check_runner = CheckRunner(
-                check_context(settings, target, _control(verdicts.values())),
-                self.stalls,
-                result,
-                settings.checks,
-                None if resume is None else resume.for_target(number),
-            )
-            start_run()
-            await self.signals.run(_run(check_runner, progress))
-            verdicts[number] = _conclude(
-                check_runner, write, client_instance(settings), verdicts.values()
-            )
+        runs: dict[int, _TargetRun] = {}
+        try:
+            for number in order(self.targets):
+                if number not in runs:
+                    control = _control(verdicts.values())
+                    expect = self.targets[number].expect
+                    for other, target in enumerate(self.targets):
+                        blocked = Expect.BLOCKED in {target.expect, expect}
+                        if not blocked or target.expect is expect:
+                            runs[other] = _TargetRun(self, other, control, path)
+                if verdicts:
+                    self.write([()])
+                verdicts[number] = await runs[number].report(verdicts.values())
+        finally:
+            for run in runs.values():
+                run.cancel()
         in_order = [verdicts[number] for number in range(len(self.targets))]
         if resume is not None and not any(verdict.interrupted for verdict in in_order):
             resume.complete()
         return in_order
+
+
+class _TargetRun:
+    """The checks of one target, beside those of others; the results wait for their turn."""
+
+    def __init__(
+        self, session: _Session, number: int, control: str, path: SharedPath
+    ) -> None:
+        """Start the checks."""
+        from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415
+
+        settings, resume = session.settings, session.resume
+        self._session = session
+        self._target = session.targets[number]
+        self._results: list[CheckResult] = []
+        self._shown = False
+        interactive = erasable() and not settings.json_report
+        self._progress = Progress() if interactive else None
+        self._runner = CheckRunner(
+            check_context(settings, self._target, control),
+            session.stalls,
+            self._handle,
+            settings.checks,
+            None if resume is None else resume.for_target(number),
+            path=path,
+        )
+        self._context = contextvars.copy_context()
+        self._context.run(start_run)
+        self._task = asyncio.get_running_loop().create_task(
+            self._runner.run(), context=self._context
+        )
+
+    async def report(self, earlier: Iterable[Verdict]) -> Verdict:
+        """Write the results, wait for those that are missing, and conclude."""
+        session = self._session
+        session.write(text.heading(str(self._target)))
+        self._shown = True
+        for done in self._results:
+            self._write(done)
+        await session.signals.run(_wait(self._task, self._runner, self._progress))
+        if session.signals.stopped:
+            self.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        instance = client_instance(session.settings)
+        return self._context.run(
+            _conclude, self._runner, session.write, instance, earlier
+        )
+
+    def cancel(self) -> None:
+        """End the checks, if they are running."""
+        self._task.cancel()
+
+    def _handle(self, done: CheckResult) -> None:
+        self._results.append(done)
+        if self._shown:
+            self._write(done)
+
+    def _write(self, done: CheckResult) -> None:
+        if done.follows is not None or done.needs_server:
+            return  # the verdict has one line for all of them
+        if self._progress is not None:
+            self._progress.clear()
+        self._session.write(text.result(done, text_columns()))
 
 
 def _control(verdicts: Iterable[Verdict]) -> str:
@@ -220,16 +274,19 @@ def _control(verdicts: Iterable[Verdict]) -> str:
     return next((row.target for row in rows if row.found == "open"), "")
 
 
-async def _run(check_runner: CheckRunner, progress: Progress | None) -> None:
-    if progress is None:
-        await check_runner.run()
-        return
-    shown = asyncio.create_task(progress.show(lambda: check_runner.running))
+async def _wait(
+    checks: asyncio.Task[None], check_runner: CheckRunner, progress: Progress | None
+) -> None:
+    """Wait for running checks; cancelled, end them."""
+    shown = None
+    if progress is not None:
+        shown = asyncio.create_task(progress.show(lambda: check_runner.running))
     try:
-        await check_runner.run()
+        await checks
     finally:
-        shown.cancel()
-        await asyncio.gather(shown, return_exceptions=True)
+        if shown is not None:
+            shown.cancel()
+            await asyncio.gather(shown, return_exceptions=True)
 
 
 def _conclude(

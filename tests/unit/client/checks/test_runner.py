@@ -610,3 +610,35 @@ async def test_restored_findings_become_notes_again(
     assert outcomes(results) == ["PASS", "PASS", "PASS"]
     assert [note.failure for note in results[1].notes] == ["udp.silent"]
     assert all(each.earlier for each in results)
+
+
+async def test_targets_take_turns_at_the_path() -> None:
+    """One fills it at a time; none while another target needs it quiet, or the reverse."""
+    path, order = runner.SharedPath(), []
+    release = asyncio.Event()
+
+    async def use(target: str, *, fill: bool, wait: bool = False) -> None:
+        async with path.filled(target) if fill else path.quiet(target):
+            order.append((target, fill, "begins"))
+            if wait:
+                await release.wait()
+            order.append((target, fill, "ends"))
+
+    quiet = asyncio.create_task(use("a", fill=False, wait=True))
+    await asyncio.sleep(0)
+    own = asyncio.create_task(use("a", fill=True))
+    await own  # the checks of one target are ordered by what they need
+    other = asyncio.create_task(use("b", fill=True, wait=True))
+    await use("c", fill=False)
+    assert not other.done()
+    release.set()
+    await asyncio.gather(quiet, other)
+    assert order.index(("a", False, "ends")) < order.index(("b", True, "begins"))
+    release.clear()
+    other = asyncio.create_task(use("b", fill=True, wait=True))
+    await asyncio.sleep(0)
+    late = [asyncio.create_task(use("c", fill=fill)) for fill in (True, False)]
+    await asyncio.sleep(0)
+    assert order[-1] == ("b", True, "begins")
+    release.set()
+    await asyncio.gather(other, *late)
