@@ -23,6 +23,7 @@ from netduet.client.net.dialer import FramedDialer
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.results.target import Target
 from netduet.client.results.verdict import CheckResult, Outcome
+from netduet.net.tcp_info import fast_open_setting
 from netduet.runtime.stall_monitor import StallMonitor
 from tests.integration.conftest import StartServer
 from tests.integration.framed_client import connect, reset
@@ -62,6 +63,8 @@ async def test_all_connections_are_served_on_loopback(
         AttemptOutcome.SERVED
     ] * 28
     assert {attempt.boot_id for attempt in place.attempts} == {place.witness.boot_id}
+    expected = True if fast_open_setting() & 1 else None
+    assert result.figures["fast_open"] is expected
     assert all(
         attempt.direct and attempt.counted_by_kernel for attempt in place.attempts
     )

@@ -48,6 +48,19 @@ def ecn_syns_dropped() -> Condition:
     )
 
 
+def fast_open_set(value: int) -> Condition:
+    """Set what the client does about TCP Fast Open."""
+    return Condition(settings=(("client", f"net.ipv4.tcp_fastopen={value}"),))
+
+
+def fast_open_syns_dropped() -> Condition:
+    """Drop SYNs with the option of TCP Fast Open (kind 34, RFC 7413)."""
+    return both_families(
+        "filter",
+        f"-A FORWARD -o {UP} -p tcp --tcp-flags SYN,ACK SYN --tcp-option 34 -j DROP",
+    )
+
+
 def ecn_marked_dropped(way: Way) -> Condition:
     """Drop packets that are marked as ECN-capable (ECT(0), 2)."""
     return both_families(

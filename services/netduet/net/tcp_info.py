@@ -84,6 +84,13 @@ class TcpOption(IntFlag):
     """Data in the SYN was acknowledged (TCP Fast Open)."""
 
 
+_FAST_OPEN_INDEX: Final = 7
+"""Byte of TCP_INFO that has tcpi_fastopen_client_fail."""
+_FAST_OPEN_MASK: Final = 0b11
+_COOKIE_UNAVAILABLE: Final = 1
+"""TFO_COOKIE_UNAVAILABLE of enum tcp_fastopen_client_fail."""
+
+
 def tcp_info(descriptor: int) -> TcpInfo | None:
     """Return the kernel's view; None when the descriptor is not a TCP socket."""
     size = _TCP_INFO.size
@@ -124,6 +131,26 @@ def tcp_settings() -> TcpSettings:
         timestamps=_setting("tcp_timestamps"),
         ecn=_setting("tcp_ecn"),
     )
+
+
+def fast_open_setting() -> int:
+    """Return net.ipv4.tcp_fastopen (ip-sysctl.rst), 0 if unknown."""
+    return _setting("tcp_fastopen") or 0
+
+
+def asked_for_cookie(descriptor: int) -> bool:
+    """Return whether the SYN of a connection asked for a TCP Fast Open cookie.
+
+    The kernel then notes that it had none: TFO_COOKIE_UNAVAILABLE in the bit field
+    tcpi_fastopen_client_fail (include/uapi/linux/tcp.h, since Linux 5.5).
+    """
+    data = read_option(descriptor, socket.IPPROTO_TCP, socket.TCP_INFO, 8)
+    if data is None or len(data) <= _FAST_OPEN_INDEX:
+        return False
+    field = data[_FAST_OPEN_INDEX]
+    # Behind tcpi_delivery_rate_app_limited, a single bit.
+    fail = field >> 1 if sys.byteorder == "little" else field >> 5
+    return fail & _FAST_OPEN_MASK == _COOKIE_UNAVAILABLE
 
 
 def _setting(name: str) -> int | None:

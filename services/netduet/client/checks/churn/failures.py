@@ -221,6 +221,28 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
     ),
     Failure(
+        "churn.fast_open_dropped",
+        "SYNs that ask for TCP Fast Open are dropped",
+        (
+            "This host is set up for TCP Fast Open (net.ipv4.tcp_fastopen beyond its "
+            "default), and a device drops SYNs that ask for a cookie (RFC 7413). The kernel "
+            "then tries without, so each new connection of an application that uses Fast "
+            "Open takes a second more."
+        ),
+        Location.INTERMEDIARY,
+        (
+            "a firewall drops SYNs with a TCP option that it does not know (kind 34)",
+            "an old load balancer or NAT does not know the option",
+        ),
+        (
+            (
+                "look for rules on TCP options: iptables -S | grep tcp-option, or 'TCP "
+                "normalisation' of a firewall"
+            ),
+            "until it is fixed, do not use Fast Open: sysctl net.ipv4.tcp_fastopen=0",
+        ),
+    ),
+    Failure(
         "churn.slow_first_answer",
         "each new connection waits for its first answer",
         (

@@ -12,6 +12,11 @@ from netduet.client.checks.churn.counts import (
     exceeds_max_loss,
     format_share,
 )
+from netduet.client.checks.churn.fast_open import (
+    fast_open_finding,
+    fast_open_note,
+    is_dropped,
+)
 from netduet.client.checks.churn.ill_instance import add_instance
 from netduet.client.checks.churn.results import (
     Attempt,
@@ -43,7 +48,7 @@ def judge(result: ChurnResult, options: CheckOptions) -> Judgement:
     return Judgement(
         _summary(result, counted),
         findings,
-        (*remarks, *_context_remarks(result, counted)),
+        (*remarks, *_context_remarks(result, counted), *fast_open_note(result)),
         _figures(result, counted),
     )
 
@@ -73,8 +78,8 @@ def _findings(
             explanation = findings.rate_limited(result)
         if explanation is not None:
             return (explanation,)
-    slow = constant_price.slow_first_answer(result)
-    found += [] if slow is None else [slow]
+    others = (constant_price.slow_first_answer(result), fast_open_finding(result))
+    found += [finding for finding in others if finding is not None]
     return tuple(found if hold is None else [hold, *found])
 
 
@@ -197,10 +202,19 @@ def _summary(result: ChurnResult, counted: ConnectionCounts) -> str:
     return text
 
 
+def _passes_fast_open(result: ChurnResult) -> bool | None:
+    """Whether SYNs pass that ask for a TCP Fast Open cookie; None if that is open."""
+    trial = result.fast_open
+    if trial is None:
+        return None
+    return False if is_dropped(result) else bool(trial.asking_passed) or None
+
+
 def _figures(result: ChurnResult, counted: ConnectionCounts) -> Figures:
     run, hold, ports = result.run, result.hold, result.ports
     figures: Figures = {
         "planned": run.planned,
+        "fast_open": _passes_fast_open(result),
         "rate": round(run.rate, 3),
         "unstarted": run.unstarted,
         "start_late_ms": round(1000 * run.max_start_delay, 3),

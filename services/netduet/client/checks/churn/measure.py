@@ -12,6 +12,7 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.churn.budget import newest_fail
 from netduet.client.checks.churn.constant_price import needed_syns
 from netduet.client.checks.churn.counts import count_attempts
+from netduet.client.checks.churn.fast_open import try_fast_open
 from netduet.client.checks.churn.pacer import Pacer
 from netduet.client.checks.churn.repeated_flow import repeat_flow, try_budget
 from netduet.client.checks.churn.results import (
@@ -154,7 +155,7 @@ async def _try(
         await witness_watch.start()
         pacer = Pacer(answer.dialer, timeouts.answer, plan)
         try:
-            run = await pacer.run()
+            run, fast_open = await asyncio.gather(pacer.run(), try_fast_open(address))
             held = None if _is_failing(run) else await pacer.hold()
             repeated = await _repeat_flows(address, run)
             budget = await _try_budget(address, run, held)
@@ -164,7 +165,7 @@ async def _try(
             witness_watch.stop()
     asks_for_ecn = tcp_settings().ecn in ECN_REQUESTED
     return ChurnResult(
-        address, run, held, witness, ports, repeated, asks_for_ecn, budget
+        address, run, held, witness, ports, repeated, asks_for_ecn, budget, fast_open
     )
 
 

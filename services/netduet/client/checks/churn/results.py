@@ -187,6 +187,21 @@ class BudgetTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class FastOpenTrial:
+    """Connections whose SYN asks for a TCP Fast Open cookie, and ``plain`` ones.
+
+    ``asking_passed`` and ``plain_passed`` were made with their first SYN; ``setting`` is
+    net.ipv4.tcp_fastopen.
+    """
+
+    asking: int = 0
+    asking_passed: int = 0
+    plain: int = 0
+    plain_passed: int = 0
+    setting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """The ports for this host's outgoing connections, and those in TIME_WAIT."""
 
@@ -206,6 +221,7 @@ class ChurnResult:
 
     ``repeated`` are tried if each connection needs a second SYN. ``asks_for_ecn``: this
     host's SYNs ask for ECN. ``budget`` is tried if most new connections fail.
+    ``fast_open`` is None if this host does not ask for a cookie.
     """
 
     address: Address
@@ -216,6 +232,7 @@ class ChurnResult:
     repeated: tuple[RepeatedFlow, ...] = ()
     asks_for_ecn: bool = False
     budget: BudgetTrial | None = None
+    fast_open: FastOpenTrial | None = None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
