@@ -95,6 +95,27 @@ def slow_kilobits(kilobits: int, way: Way, queue_ms: int) -> Condition:
     return Condition(queues=(f"qdisc add dev {way} root tbf {bucket}",))
 
 
+# Contents
+
+_PAYLOAD: Final = "0>>22&0x3C@12>>26&0x3C@"
+"""xt_u32: behind the IP header and the TCP header."""
+
+
+def opening_dropped(way: Way, *, reset: bool) -> Condition:
+    """Drop, or reset, what begins with netduet's magic, as an inspecting firewall does."""
+    match = f'-o {way} -p tcp -m u32 --u32 "{_PAYLOAD}0=0x9e4e4454"'
+    action = "REJECT --reject-with tcp-reset" if reset else "DROP"
+    return Condition(ipv4=(Rule("filter", f"-A FORWARD {match} -j {action}"),))
+
+
+def byte_dropped(way: Way) -> Condition:
+    """Drop full packets with two certain bytes anywhere in their data."""
+    match = '-m length --length 1400:1500 -m string --algo bm --from 80 --hex-string "|5ac3|"'
+    return Condition(
+        ipv4=(Rule("filter", f"-A FORWARD -o {way} -p tcp {match} -j DROP"),)
+    )
+
+
 # First packets
 
 

@@ -9,6 +9,7 @@ from tests.lab.conditions import DOWN, UP, lost, real_packets, slow
 from tests.lab.expectation import fails, passes
 from tests.lab.networks.declaration import V4, WAYS, Network
 from tests.lab.transport_faults import (
+    byte_dropped,
     delay_small_segments,
     dropped_after,
     ecn_marked_dropped,
@@ -20,6 +21,7 @@ from tests.lab.transport_faults import (
     flows_remembered,
     hold_small_writes,
     merged_dropped,
+    opening_dropped,
     policed,
     quota_of_all,
     scaling_stripped,
@@ -127,6 +129,33 @@ NETWORKS: Final = (
             seconds=240,
         )
         for profile in ("quick", "full")
+    ),
+    # Contents
+    *(
+        Network(
+            f"opening-{'reset' if reset else 'dropped'}",
+            f"a firewall {'resets' if reset else 'drops'} packets that begin with netduet's magic",
+            fails(
+                "identity.content_dropped",
+                "intermediary",
+                cause="recognises in the data",
+            ),
+            conditions=(opening_dropped(UP, reset=reset),),
+            flags=V4,
+            representative=not reset,
+        )
+        for reset in (False, True)
+    ),
+    *(
+        Network(
+            f"byte-dropped-{way}",
+            f"full packets with certain bytes are dropped on the way {way}",
+            fails("size.content_dropped", where),
+            conditions=(byte_dropped(direction), real_packets()),
+            flags=(*V4, "--checks", "size"),
+            representative=way == "up",
+        )
+        for way, direction, where in WAYS
     ),
     # Prices
     Network(

@@ -95,6 +95,36 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.UNREACHABLE,
     ),
     Failure(
+        "identity.content_dropped",
+        "the request is dropped or reset for what it contains",
+        (
+            "The connection was made, and the request is lost or reset each time; as "
+            "many other bytes are acknowledged each time. So neither the length nor the "
+            "port is what matters: something in between looks into the data."
+        ),
+        Location.INTERMEDIARY,
+        (
+            (
+                "an inspecting firewall or intrusion prevention system does not know the "
+                "protocol, or takes it for another one"
+            ),
+            "an application gateway (ALG) or transparent proxy passes its own protocol alone",
+            "a broken network card or driver drops packets with certain bytes",
+        ),
+        (
+            (
+                "look into the log of firewalls and intrusion prevention on the path for "
+                "this address and port"
+            ),
+            (
+                "allow the protocol or the port there: an application with data of its "
+                "own may pass, or be dropped likewise"
+            ),
+            "capture traffic at both ends (tcpdump tcp port PORT): which packets arrive?",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
         "identity.closed",
         "connection accepted, then closed without a response",
         "The connection was closed without a single byte of a response.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.investigation.content import explain_by_content
 from netduet.client.checks.investigation.kernel_counters import explain_by_counters
 from netduet.client.checks.investigation.other_transport import explain_by_other
 from netduet.client.checks.investigation.own_kernel import explain_by_own_host
@@ -37,6 +38,7 @@ _ABOUT_LOSSES: Final = (
 """Classes, or their beginnings, that packets which a kernel drops may explain."""
 
 _EXPLANATIONS: Final = (
+    explain_by_content,
     explain_refusal,
     explain_by_own_host,
     explain_by_counters,

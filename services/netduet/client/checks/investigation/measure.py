@@ -17,6 +17,7 @@ from netduet.client.checks.investigation.results import (
     Plan,
 )
 from netduet.client.checks.reach.results import ACCEPTED_CAUSES, ReachResult
+from netduet.client.net.content_probe import try_opening
 from netduet.client.net.dial import in_thread
 from netduet.client.net.hops import trace_data, trace_datagrams, trace_syns
 from netduet.client.net.own_host import try_own_host
@@ -94,8 +95,15 @@ async def _look(context: CheckContext, finding: Finding, plan: Plan | None) -> C
     data = None
     if plan.data and syns is not None:
         data = await in_thread(partial(trace_data, address, syns))
+    content = await try_opening(address) if plan.content and answer is None else None
     return replace(
-        clues, syns=syns, datagrams=datagrams, large=traced, other=other, data=data
+        clues,
+        syns=syns,
+        datagrams=datagrams,
+        large=traced,
+        other=other,
+        data=data,
+        content=content,
     )
 
 

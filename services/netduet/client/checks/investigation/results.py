@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from netduet.client.net.content_probe import ContentTrial
 from netduet.client.net.dial import Address
 from netduet.client.net.hops import Trace
 from netduet.client.net.own_host import OwnHostTrial
@@ -22,7 +23,8 @@ class Plan:
     ``transport`` is what fails. ``refusal``: connect again, for the sender of the ICMP
     error, or the TTL of the reset; ``own_host``: try this host's own kernel; ``other``:
     try the other transport; ``hops``: trace the path; ``large``: trace it with large
-    datagrams; ``data``: with data on connections.
+    datagrams; ``data``: with data on connections. ``content``: send the same data, and
+    as much changed data.
     """
 
     transport: str = "tcp"
@@ -32,6 +34,7 @@ class Plan:
     hops: bool = False
     large: bool = False
     data: bool = False
+    content: bool = False
 
 
 _SILENT: Final = Plan(own_host=True, other=True, hops=True)
@@ -44,7 +47,8 @@ PLANS: Final[Mapping[str, Plan]] = {
     "reach.other": Plan(refusal=True),
     "reach.port_unreachable": Plan("udp", refusal=True),
     "udp.rejected": Plan("udp", refusal=True),
-    "identity.unacknowledged": Plan(hops=True, data=True),
+    "identity.unacknowledged": Plan(hops=True, data=True, content=True),
+    "identity.reset": Plan(content=True),
     "udp.silent": Plan("udp", own_host=True, hops=True),
     "udp.black_hole": Plan("udp", large=True),
     "size.black_hole": Plan(large=True),
@@ -59,7 +63,8 @@ class Clues:
     ``client`` and ``server`` are the growth of both kernels' counters, ``server`` None
     if it is not known. ``refusal`` is a further attempt of what is refused, ``other``
     one by the other transport; ``syns``, ``datagrams``, ``large`` and ``data`` are traces. ``reset_ttl`` is the TTL with which resets
-    arrive. ``own_address`` is this host's address on that route.
+    arrive. ``own_address`` is this host's address on that route. ``content`` are
+    connections with the data that does not pass, and with changed data.
     """
 
     address: Address | None = None
@@ -74,6 +79,7 @@ class Clues:
     large: Trace | None = None
     data: Trace | None = None
     reset_ttl: int = 0
+    content: ContentTrial | None = None
 
     @property
     def is_ipv6(self) -> bool:

@@ -73,6 +73,35 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.STALL,
     ),
     Failure(
+        "size.content_dropped",
+        "packets are dropped for what they contain",
+        (
+            "A transfer stops at the same byte each time it carries the same data, and "
+            "passes or stops elsewhere with other data. So certain bytes do not pass, "
+            "however often they are sent again."
+        ),
+        Location.UNKNOWN,
+        (
+            "an inspecting firewall, virus scanner or proxy drops what it recognises",
+            (
+                "a broken network card, cable or driver drops or corrupts packets with "
+                "certain bit patterns, so that their checksums are wrong"
+            ),
+        ),
+        (
+            (
+                "look into the log of firewalls and intrusion prevention on the path for "
+                "this address and port"
+            ),
+            (
+                "look at the error counters of the cards on the path: ethtool -S DEVICE; "
+                "disable their offloads: ethtool -K DEVICE rx off tx off tso off gro off"
+            ),
+            "capture traffic at both ends (tcpdump tcp port PORT): which packet is missing?",
+        ),
+        severity=Severity.STALL,
+    ),
+    Failure(
         "size.cut",
         "connections are cut off mid-transfer",
         "A connection ended before all of its data had arrived, more than once in a "

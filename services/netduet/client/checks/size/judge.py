@@ -22,6 +22,7 @@ from netduet.client.checks.size.black_hole import (
     smallest_stalled,
     waits_for_server,
 )
+from netduet.client.checks.size.content import add_content
 from netduet.client.checks.size.notes import notes
 from netduet.client.checks.size.results import (
     SizeResult,
@@ -64,6 +65,7 @@ def judge(result: SizeResult, _: CheckOptions) -> Judgement:
                 instance, _findings(result.address, direction, its_trials)
             )
         ]
+        found = [add_content(finding, trials, result.replays) for finding in found]
         findings += found
         faults = {finding.failure for finding in found}
         remarks += notes(direction, trials, faults)

@@ -18,6 +18,7 @@ from netduet.client.checks.base import CheckContext
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.size import service_trial
 from netduet.client.checks.size.black_hole import cannot_leave
+from netduet.client.checks.size.content import plan_replays
 from netduet.client.checks.size.results import (
     SizeResult,
     SizeTrial,
@@ -74,7 +75,12 @@ async def measure(context: CheckContext, answer: IdentityAnswer) -> SizeResult:
             for direction in Direction
         )
     )
-    return SizeResult(answer.address, up, down)
+    replays = [
+        trial
+        for plans in map(plan_replays, (up, down))
+        for trial in await _try_concurrently(try_plan, plans)
+    ]
+    return SizeResult(answer.address, up, down, replays=tuple(replays))
 
 
 def fit_sizes(rate: float) -> tuple[int, ...]:

@@ -30,13 +30,15 @@ class TrialPlan:
     """What to try: a direction and a size, None for exactly one full packet.
 
     ``one_packet``: reduce a size that would need two packets to one; ``brief``: wait
-    less, because the stall is known and only its limit is searched.
+    less, because the stall is known and only its limit is searched. ``seed`` is that of
+    the bytes, None for new ones.
     """
 
     direction: Direction
     size: int | None = None
     one_packet: bool = False
     brief: bool = False
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class SizeTrial:
     kernel could not be queried; ``refusal_code`` the code of the server's refusal;
     ``request_unacked``: not even the request for the bytes was acknowledged; ``record`` is
     the server's ledger entry of the connection; ``instance`` is the server's. ``window`` is the time without progress, or
-    the whole trial; ``changed_at`` counts from the start of the payload.
+    the whole trial; ``changed_at`` counts from the start of the payload. ``seed`` is that
+    of the bytes.
     """
 
     plan: TrialPlan
@@ -68,6 +71,14 @@ class SizeTrial:
     request_unacked: bool = False
     record: LedgerEntry | None = None
     instance: str = ""
+    seed: int = 0
+
+    @property
+    def stopped_at(self) -> int:
+        """How many bytes had arrived in order when it stopped, as far as is known."""
+        if self.plan.direction is Direction.DOWN or self.after is None:
+            return self.arrived or 0
+        return self.after.bytes_acked
 
     @property
     def seconds(self) -> float:
@@ -101,13 +112,15 @@ class SizeTrial:
 class SizeResult:
     """The trials to and from one address; none from a service other than netduet-server.
 
-    ``needs_server``: its protocol has no question that can be made long.
+    ``needs_server``: its protocol has no question that can be made long. ``replays`` are
+    further trials of a transfer that stopped: with its own bytes, and with new ones.
     """
 
     address: Address
     up: tuple[SizeTrial, ...]
     down: tuple[SizeTrial, ...]
     needs_server: bool = False
+    replays: tuple[SizeTrial, ...] = ()
 
     @property
     def directions(self) -> tuple[tuple[Direction, tuple[SizeTrial, ...]], ...]:

@@ -111,7 +111,9 @@ class _TrialRunner:
         timeout = self._timeouts.answer
         before = self._local_view if self._up else await self._request_counters(timeout)
         size = self._choose_size(before)
-        seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
+        seed = self._plan.seed
+        if seed is None:
+            seed = secrets.randbits(8 * payload_pattern.SEED_SIZE)
         payload = payload_pattern.make(size - HEADER_SIZE, seed)
         sent = connection.wire.bytes_sent
         received = connection.wire.bytes_received
@@ -149,6 +151,7 @@ class _TrialRunner:
             request_unacked=request_unacked,
             record=server.entry,
             instance=str(instance_of(connection.welcome)),
+            seed=seed,
         )
 
     def _send_request(self, payload: bytes, seed: int) -> int:
