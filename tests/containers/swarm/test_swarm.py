@@ -164,11 +164,19 @@ class WatchContainer:
         """Wait until it watches this number of peers."""
 
         def all_watched() -> bool:
-            text = self.container.logs(stderr=False).decode()
-            added = len(re.findall(r"\+ +now watching .*\n", text))
-            return added - text.count(" is no longer watched") == number
+            added = self._count(r" \+ +now watching (?:(\d+) addresses: )?")
+            return added - self.removed() == number
 
         wait_until(f"{number} watched", all_watched)
+
+    def removed(self) -> int:
+        """Return how many peers it no longer watches."""
+        return self._count(r" - +(?:(\d+) peers are )?.*no longer watched: ")
+
+    def _count(self, pattern: str) -> int:
+        """Return the number of peers in these lines, each about one or several."""
+        text = self.container.logs(stderr=False).decode()
+        return sum(int(number or 1) for number in re.findall(pattern, text))
 
     def stop(self) -> str:
         """Stop it; return its output."""
@@ -206,12 +214,7 @@ def test_watch_sees_no_outage_in_a_rolling_update(stack: Stack) -> None:
         stack.update()
         stack.settle(2)
         assert not ids(stack) & before
-        wait_until(
-            "all watched",
-            lambda: (
-                watch_container.container.logs().count(b"is no longer watched") == 2
-            ),
-        )
+        wait_until("all watched", lambda: watch_container.removed() == 2)
         watch_container.wait_for_peers(2)
         summary = watch_container.stop()
     assert_nothing_lost(summary, 4)

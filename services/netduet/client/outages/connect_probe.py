@@ -109,6 +109,8 @@ class ConnectFailureTracker:
         """Fewest regular connections of a run that is reported when it is over."""
         self.max_by_chance = 0
         """Failures in a row, further connections included, that are no run."""
+        self.patient_until = float("-inf")
+        """Until when failures before the first success are not reported."""
         self._regular = 0
         """The regular connections of the run."""
         self._on_event = on_event
@@ -178,7 +180,8 @@ class ConnectFailureTracker:
         run = self._run
         if run is None or run.failed <= self.max_by_chance:
             return False
-        return self._regular >= min_regular
+        is_due = bool(self.last_success) or run.last_start >= self.patient_until
+        return is_due and self._regular >= min_regular
 
 
 class ConnectProbe:

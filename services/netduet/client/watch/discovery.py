@@ -39,6 +39,10 @@ DEPARTED_SECONDS: Final = 60.0
 unless an instance answers there. The caches of resolvers last for 30 s (CoreDNS as
 kubeadm configures it), and two resolvers need not agree before both have expired."""
 
+PATIENCE_SECONDS: Final = 35.0
+"""Seconds for which an address of a name may not have answered yet. A cache of 30 s may
+still have that of a server that had left before the watch began."""
+
 MAX_DEPARTED: Final = 1024
 """Addresses whose departure is remembered."""
 
@@ -83,6 +87,15 @@ class ResolvedTarget:
     """Whether the error is that the name exists without an address."""
     answered_at: float = float("-inf")
     """The monotonic second of the latest answer with addresses."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which an address of it may not answer: 0 for an IP address."""
+        try:
+            ipaddress.ip_address(self.target.host.partition("%")[0])
+        except ValueError:
+            return PATIENCE_SECONDS
+        return 0.0
 
     def update(self, resolution: Resolution) -> bool:
         """Store an answer; return whether an error started or ended.
@@ -191,10 +204,10 @@ class TargetSet:
             if over or now - departure.listed >= MAX_ABSENT_SECONDS:
                 del self.departed[address]
 
-    def find(self, name: str) -> Target:
+    def find(self, name: str) -> ResolvedTarget:
         """Return the target of this name, as it is shown."""
         return next(
-            resolved.target for resolved in self.targets if str(resolved.target) == name
+            resolved for resolved in self.targets if str(resolved.target) == name
         )
 
     def has(self, address: Address) -> bool:

@@ -87,7 +87,7 @@ class Monitor:
         self._stalled_at_start: dict[Address, float] = {}
         self._all_out = False
         self._recent_outage = asyncio.Event()
-        """Set while a peer has been out for a short time."""
+        """Set while a peer has been out for a short time, or none is there yet."""
 
     @property
     def ready(self) -> bool:
@@ -151,7 +151,10 @@ class Monitor:
             self._update_availability(peer)
         ongoing = [peer.outage_tracker.ongoing for peer in self.peers.values()]
         now = time.monotonic()
-        if any(
+        waiting = (
+            not self.ready and now - self.availability.start < _FAST_LOOKUP_SECONDS
+        )
+        if waiting or any(
             outage is not None and now - outage.start < _FAST_LOOKUP_SECONDS
             for outage in ongoing
         ):
@@ -159,6 +162,7 @@ class Monitor:
         else:
             self._recent_outage.clear()
         self._check_all_out()
+        self._notifier.flush()
 
     def _report_identity(self, peer: Peer, now: float) -> None:
         if peer.shutdowns.take_handover():
@@ -209,11 +213,12 @@ class Monitor:
         now = time.monotonic()
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            self._update_availability(peer, at_end=True)
+            self._update_availability(peer, at_end=not peer.absent_from_dns)
             notices += self._final_notices(peer, now, left=False)
             self._notify_partial(peer, peer.partial_failures.finish(now))
             peer.close()
         self._notify(notices)
+        self._notifier.flush(all_of_them=True)
 
     def _final_notices(
         self, peer: Peer, now: float, *, left: bool, left_at: float | None = None
@@ -244,7 +249,7 @@ class Monitor:
             await self._wait_for_next_lookup(start + self._intervals.names)
 
     async def _wait_for_next_lookup(self, due: float) -> None:
-        """Wait for the next look-up; only a second while a peer is out.
+        """Wait for the next look-up; only a second while a peer is out, or none is there.
 
         Its name may have dropped it, and the report says after how long.
         """
@@ -269,7 +274,7 @@ class Monitor:
             self._add_chosen()
 
     def _dialer(self, address: Address, target: str) -> tuple[PeerDialer, CheckContext]:
-        named = self.targets.find(target)
+        named = self.targets.find(target).target
         context = replace(
             self._context, target=named, server_name=named.host, measured={}
         )
@@ -283,6 +288,8 @@ class Monitor:
     def _add(self, address: Address, target: str) -> None:
         dialer, context = self._dialer(address, target)
         peer = self.peers[address] = Peer(dialer, target, self._peer_context)
+        patience = self.targets.find(target).patience
+        peer.connect_probe.tracker.patient_until = time.monotonic() + patience
         self.availability.add(str(address), target, time.monotonic())
         self._stalled_at_start[address] = self._stalls.total
         self._findings[address] = set()

@@ -20,6 +20,7 @@ from netduet.client.outages.outage import (
 from netduet.client.report.text import Line
 from netduet.client.watch import text
 from netduet.client.watch.availability import Summary
+from netduet.client.watch.line_groups import ADDED, IDENTIFIED, LineGroups, removed
 from netduet.client.watch.partial_failure import PartialNotice, PartialPhase
 from netduet.runtime import logs
 from netduet.wire.untrusted import escape
@@ -39,6 +40,7 @@ class Notifier:
     def __init__(self, write: Write, *, words: bool = True) -> None:
         """Write lines by ``write``; without ``words`` nobody reads them, so log warnings."""
         self._write = write
+        self._groups = LineGroups()
         self._log = logs.logger()
         self._problem_level = logging.INFO if words else logging.WARNING
 
@@ -54,7 +56,7 @@ class Notifier:
 
     def added(self, peer: Peer) -> None:
         """Report that a peer is watched from now on."""
-        self._write_line("", "+", f"now watching {_peer_name(peer)}")
+        self._groups.add(ADDED, _peer_name(peer), time.time())
         self._log.info("peer.added", **_peer_fields(peer))
 
     def identified(
@@ -67,7 +69,7 @@ class Notifier:
         rest = text.identity_line(str(peer.address), instances)
         if follows:
             rest += "; the server before it shut down, as it announced"
-        self._write_line("", "IS", rest)
+        self._groups.add(IDENTIFIED, rest, time.time())
         fields = _peer_fields(peer)
         if len(instances) > 1:
             fields["netduet.peer.instances"] = [str(instance) for instance in instances]
@@ -79,7 +81,7 @@ class Notifier:
 
     def removed(self, peer: Peer, reason: str) -> None:
         """Report that a peer is no longer watched."""
-        self._write_line("", "-", f"{_peer_name(peer)} is no longer watched: {reason}")
+        self._groups.add(removed(reason), _peer_name(peer), time.time())
         self._log.info(
             "peer.removed", **_peer_fields(peer), **{"netduet.diagnosis": reason}
         )
@@ -136,6 +138,7 @@ class Notifier:
         now = time.time()
         epoch = now - time.monotonic()
         resolved = [(_peer_name(peer), notice) for peer, notice in notices]
+        self.flush(all_of_them=True)
         self._write(text.outage_lines(resolved, now, epoch))
         for peer, notice in notices:
             self._log_outage(peer, notice, epoch)
@@ -176,6 +179,7 @@ class Notifier:
         now = time.time()
         epoch = now - time.monotonic()
         line = text.partial_line(_peer_name(peer), notice, now, epoch)
+        self.flush(all_of_them=True)
         self._write([line])
         partial, phase = notice.partial, notice.phase
         fields = _peer_fields(peer) | {
@@ -234,6 +238,7 @@ class Notifier:
 
     def summary(self, summary: Summary) -> None:
         """Report the summary."""
+        self.flush(all_of_them=True)
         self._write(text.summary(summary, time.time() - time.monotonic()))
         outages = {
             f"{failure}/{direction}": count
@@ -259,7 +264,14 @@ class Notifier:
         }
         self._log.info("watch.stopped", **fields)
 
+    def flush(self, *, all_of_them: bool = False) -> None:
+        """Write the lines that waited for others of their kind long enough, or all."""
+        now = time.time()
+        for word, rest in self._groups.take(now, all_of_them=all_of_them):
+            self._write([text.line(now, "", word, rest)])
+
     def _write_line(self, style: str, word: str, rest: str) -> None:
+        self.flush(all_of_them=True)
         self._write([text.line(time.time(), style, word, rest)])
 
 

@@ -42,6 +42,25 @@ def test_shorter_run_is_reported_on_request() -> None:
     assert (event.failed, event.rejected) == (2, True)
 
 
+def test_first_failures_are_waited_for_on_request() -> None:
+    """Nothing may be there yet; what fails after a success is reported at once."""
+    events: list[ProbeEvent] = []
+    found = ConnectFailureTracker(events.append)
+    found.patient_until = 10.0
+    for at in range(5):
+        found.record(ConnectAttempt(at, at + 0.5, "out"))
+    assert found.ongoing is None
+    found.record(ConnectAttempt(10.0, 10.5, "out"))
+    assert found.ongoing is not None
+    assert found.ongoing.start == 0.0
+    found = ConnectFailureTracker(events.append)
+    found.patient_until = 10.0
+    for at, why in enumerate(["out", "out", "out", "", "out", "out", "out", ""]):
+        found.record(ConnectAttempt(at, at + 0.5, why))
+    (event,) = events
+    assert event.start == 4
+
+
 def test_failure_run_has_bounds_on_both_sides() -> None:
     """A run ends with the next success, between the attempts around it."""
     events, found = closures("++---?-+++", finish=False)

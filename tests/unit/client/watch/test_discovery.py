@@ -13,6 +13,7 @@ from netduet.client.watch.discovery import (
     EMPTY_SECONDS,
     MAX_ABSENT_SECONDS,
     MAX_DEPARTED,
+    PATIENCE_SECONDS,
     ResolvedTarget,
     TargetSet,
     choose,
@@ -255,3 +256,10 @@ def test_departed_address_takes_no_place_in_the_choice() -> None:
     target_set.depart(first, 1.0, announced=True)
     target_set.update([answer(first, second, third)], 2.0)
     assert set(target_set.chosen) == {second, third}
+
+
+def test_only_addresses_of_names_may_be_stale() -> None:
+    """An IP address that does not answer is out at once."""
+    assert ResolvedTarget(parse_target("web:1", 1)).patience == PATIENCE_SECONDS
+    for host in ("192.0.2.1", "[2001:db8::1]"):
+        assert ResolvedTarget(parse_target(f"{host}:1", 1)).patience == 0.0
