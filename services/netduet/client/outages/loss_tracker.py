@@ -115,7 +115,8 @@ class LossTracker:
         self.shutdown: tuple[str, float] | None = None
         """The boot id of the latest server that announced its shutdown, and when."""
         self._events: list[ProbeEvent] = []
-        self._boot_id = self._stream_boot_id = ""
+        self._boot_id = self.boot_id = ""
+        """That of the server process whose stream arrives, "" if none has yet."""
         self._end_reason = ""
         self._runs: deque[int] = deque(maxlen=_MAX_RUNS)
         self._down_before = (0, 0, 0)
@@ -135,11 +136,6 @@ class LossTracker:
         # Datagrams that the sockets themselves had no room for
         self._drops_up = SocketDrops()
         self._drops_down = SocketDrops()
-
-    @property
-    def boot_id(self) -> str:
-        """That of the server process whose stream arrives, "" if none has yet."""
-        return self._stream_boot_id
 
     @property
     def stalls(self) -> tuple[TimeSpan, ...]:
@@ -281,12 +277,12 @@ class LossTracker:
         if self._last_status is not None:
             self._settle_down(float("inf"))
             start = self.last_arrival if self.last_arrival is not None else arrived_at
-            boot_ids = (self._stream_boot_id, self._boot_id)
+            boot_ids = (self.boot_id, self._boot_id)
             self._events.append(
                 ServerRestart(start, arrived_at, boot_ids, self._end_reason)
             )
             self._count_down()
-        self._end_reason, self._stream_boot_id = "", self._boot_id
+        self._end_reason, self.boot_id = "", self._boot_id
         self._arrived, self._offset = SequenceGaps(_MAX_GAPS, 0), ClockOffset()
         self._drops_up.reset()
         self._last_server_time = -self.period

@@ -36,7 +36,7 @@ class Address:
         self.stream = LossTracker(0.05, 16)
         self.old = KeepaliveProbe.__new__(KeepaliveProbe)
         self.old.boot_id, self.old.answered_at = old, 99.9
-        self.stream._stream_boot_id, self.stream.last_arrival = stream, 99.9
+        self.stream.boot_id, self.stream.last_arrival = stream, 99.9
         for boot_id in (OLD, *others):
             self.shutdowns.record_answer(boot_id, 10.0, Instance(f"web-{boot_id}"))
             self.shutdowns.record_answer(boot_id, 99.5)
