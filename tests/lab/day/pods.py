@@ -149,8 +149,8 @@ class Pod:
         self._ready.clear()
         self._signal(signal.SIGKILL)
         await self._server.wait()
-        self._set_endpoint(cluster, "unready")
         await asyncio.sleep(_RESTART_SECONDS)
+        self._set_endpoint(cluster, "unready")
         await self._start_server(cluster)
 
     def kill_processes(self) -> None:
