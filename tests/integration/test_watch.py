@@ -512,7 +512,7 @@ async def test_server_removed_from_its_name_has_no_outage(
         peer = watching.peers[second]
         await wait_until(lambda: peer.instance is not None)
         targets.script = [(address,)]
-        await wait_until(lambda: peer.absent_from_dns)
+        await wait_until(lambda: peer.absent_since is not None)
         await leaves.stop()
         await wait_until(lambda: second not in watching.peers)
         targets.script = [(address,)]
@@ -520,6 +520,29 @@ async def test_server_removed_from_its_name_has_no_outage(
     reported = [line[21:].split()[0] for line in lines if f" {second} " in line]
     assert reported == ["+", "IS", "-"]
     assert watching.availability.summary(time.monotonic()).outages == 0
+
+
+async def test_killed_server_that_its_name_drops_meanwhile_is_an_outage(
+    start_server: StartServer, serve_command: ServeCommand
+) -> None:
+    """The outage began before: it is reported, and then that the server has left."""
+    stays, killed = await start_server(), serve_command(host="127.0.0.1")
+    address, second = at("127.0.0.1", stays.port), at("127.0.0.1", killed.port)
+    targets = answered((address, second))
+    async with watching_of(targets=targets) as (watching, lines):
+        await wait_until(lambda: len(watching.peers) == 2)
+        peer = watching.peers[second]
+        await wait_until(lambda: peer.instance is not None)
+        await wait_until(lambda: peer.keepalive_probe.detector.answered > 3)
+        before = peer.last_problem
+        killed.process.kill()
+        await wait_until(lambda: peer.last_problem > before)
+        targets.script = [(address,)]
+        await targets.look_up(socket.AF_UNSPEC, TIMEOUT_SECONDS)
+        peer.absent_since = targets.absent_since[second]
+        await wait_until(lambda: second not in watching.peers)
+    assert watching.availability.summary(time.monotonic()).outages == 1
+    assert any(" LEFT " in line and f" {second} " in line for line in lines)
 
 
 async def test_address_from_a_stale_cache_is_no_outage(
@@ -534,7 +557,7 @@ async def test_address_from_a_stale_cache_is_no_outage(
         attempts = watching.peers[stale].connect_probe.tracker
         await wait_until(lambda: attempts.failed > 4)
         targets.script = [(address,)]
-        await wait_until(lambda: watching.peers[stale].absent_from_dns)
+        await wait_until(lambda: watching.peers[stale].absent_since is not None)
     assert not any(" OUT " in line for line in lines)
     summary = watching.availability.summary(time.monotonic())
     assert (summary.outages, summary.never_reached) == (0, ())
@@ -550,7 +573,7 @@ async def test_own_stall_removes_no_peer(serve_command: ServeCommand) -> None:
         peer = watching.peers[second]
         await wait_until(lambda: peer.keepalive_probe.detector.answered > 3)
         targets.script = [(address,)]
-        await wait_until(lambda: peer.absent_from_dns)
+        await wait_until(lambda: peer.absent_since is not None)
         before = peer.last_problem
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while not peer.keepalive_probe.detector.unanswered:  # noqa: ASYNC110 - seen in that very turn

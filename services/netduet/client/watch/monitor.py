@@ -213,7 +213,7 @@ class Monitor:
         now = time.monotonic()
         notices: list[tuple[Peer, OutageNotice]] = []
         for peer in self.peers.values():
-            self._update_availability(peer, at_end=not peer.absent_from_dns)
+            self._update_availability(peer, at_end=peer.absent_since is None)
             notices += self._final_notices(peer, now, left=False)
             self._notify_partial(peer, peer.partial_failures.finish(now))
             peer.close()
@@ -242,7 +242,7 @@ class Monitor:
             for resolved in changed:
                 self._notifier.lookup(resolved)
             for address, peer in list(self.peers.items()):
-                peer.absent_from_dns = address in targets.absent_since
+                peer.absent_since = targets.absent_since.get(address)
                 if address not in targets.chosen:
                     self._remove(address, "replaced by other addresses of that name")
             self._add_chosen()
@@ -300,7 +300,7 @@ class Monitor:
             lambda since: (
                 peer.last_problem < since
                 and peer.outage_tracker.ongoing is None
-                and not peer.absent_from_dns
+                and peer.absent_since is None
             ),
             partial(self._record_findings, peer),
         )

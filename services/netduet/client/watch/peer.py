@@ -100,10 +100,10 @@ class Peer:
         self.round_trips = RoundTrips()
         self.last_problem = float("-inf")
         """The monotonic second of the latest problem."""
-        self.absent_from_dns = False
-        """Whether no name has this address any more; it is watched while it works."""
+        self.absent_since: float | None = None
+        """Since when no name has this address any more; it is watched while it works."""
         self.should_drop = False
-        """Whether it was absent from DNS when a problem started: not an outage."""
+        """Whether it is absent from DNS, and what is wrong is no outage, or reported."""
         self.left_at: float | None = None
         """When its server shut down, as announced, and no other followed."""
         self.follows = False
@@ -192,7 +192,7 @@ class Peer:
             return []
         if events or state.start is not None:
             self.last_problem = now
-            if self.absent_from_dns and not self._may_be_local(state, events):
+            if self._has_left(state, events):
                 self.should_drop = True
                 return []
         self._try_new_port(state, now)
@@ -345,6 +345,19 @@ class Peer:
             self._worked_since is not None
             and now - self._worked_since >= _CONFIRM_SECONDS
         )
+
+    def _has_left(self, state: ProbeState, events: list[ProbeEvent]) -> bool:
+        """Whether a problem means that the server has gone after its name dropped it.
+
+        A problem that is older than that is an outage: it is reported first.
+        """
+        if self.absent_since is None or self._may_be_local(state, events):
+            return False
+        starts = [event.start for event in events]
+        if state.start is not None:
+            starts.append(state.start)
+        reported = self.outage_tracker.ongoing is not None
+        return reported or not self.reached or min(starts) >= self.absent_since
 
     def _may_be_local(self, state: ProbeState, events: list[ProbeEvent]) -> bool:
         """Whether it may all be due to this client, which was not running."""
