@@ -39,6 +39,10 @@ LISTENER_SECONDS: Final = 1.5
 MAX_MOVE_SECONDS: Final = 0.5
 """Seconds in which a stream moves to another instance, and no server starts."""
 
+MAX_NAME_SECONDS: Final = 5.0
+"""Seconds in which the name of the process after a short restart is waited for. Behind a
+virtual address the next connections may reach other instances."""
+
 MAX_PROCESSES: Final = 32
 """Server processes at one address that are remembered."""
 
@@ -299,7 +303,10 @@ class Shutdowns:
                 continue
             is_short = restart.seconds <= MAX_MOVE_SECONDS
             attempts = _MAX_HOLD_ATTEMPTS if is_short else _MIN_HOLD_ATTEMPTS
-            if now - restart.end < attempts * self._connect_period:
+            hold_seconds = attempts * self._connect_period
+            if is_short and after.instance is None:
+                hold_seconds = max(hold_seconds, MAX_NAME_SECONDS)
+            if now - restart.end < hold_seconds:
                 self._held.append(restart)
             else:
                 before.last = before.alive = float("-inf")  # it crashed

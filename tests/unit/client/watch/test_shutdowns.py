@@ -186,6 +186,13 @@ def test_moved_stream_is_no_restart() -> None:
     assert fast.explain_events([move], 100.3) == []
     fast.record_answer(NEW, 101.0, WEB_2)
     assert fast.explain_events([], 104.0) == []
+    late, nameless = Address().shutdowns, Address().shutdowns
+    for shutdowns in late, nameless:
+        assert shutdowns.explain_events([move], 100.3) == []
+        assert shutdowns.explain_events([], 104.5) == []
+    late.record_answer(NEW, 104.6, WEB_2)
+    assert late.explain_events([], 105.2) == []
+    assert nameless.explain_events([], 105.2) == [move]
 
 
 def test_restart_is_reported_a_moment_later() -> None:
