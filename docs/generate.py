@@ -131,7 +131,7 @@ A service other than netduet would not respond to netduet's datagrams, so silenc
 
 ## Several targets
 
-Targets are checked side by side, and reported one after the other; those that should be blocked follow the others, of which one is their control.
+Up to four targets are checked side by side, and reported one after the other; those that should be blocked follow the others, of which one is their control.
 Checks that fill the path take turns, across all targets. None of them runs while `name`, `reach`, `identity`, `balance` or `flows` of another target does.
 
 Below the verdicts come a truth table (expected and found) and a matrix (targets and checks; PASS, or the failure class without the check's name), no wider than the terminal.

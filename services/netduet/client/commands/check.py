@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -166,6 +166,10 @@ async def _check(
     return exit_status(verdicts)
 
 
+_MAX_CONCURRENT_TARGETS: Final = 4
+"""Targets that are checked side by side: more would starve this process of CPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Session:
     """What all attempts at the targets share."""
@@ -182,6 +186,7 @@ class _Session:
         from netduet.client.checks.runner import SharedPath  # noqa: PLC0415 - after the first words
 
         path, resume = SharedPath(), self.resume
+        slots = asyncio.Semaphore(_MAX_CONCURRENT_TARGETS)
         verdicts: dict[int, Verdict] = {}
         runs: dict[int, _TargetRun] = {}
         try:
@@ -192,7 +197,7 @@ class _Session:
                     for other, target in enumerate(self.targets):
                         blocked = Expect.BLOCKED in {target.expect, expect}
                         if not blocked or target.expect is expect:
-                            runs[other] = _TargetRun(self, other, control, path)
+                            runs[other] = _TargetRun(self, other, control, path, slots)
                 if verdicts:
                     self.write([()])
                 verdicts[number] = await runs[number].report(verdicts.values())
@@ -209,9 +214,14 @@ class _TargetRun:
     """The checks of one target, beside those of others; the results wait for their turn."""
 
     def __init__(
-        self, session: _Session, number: int, control: str, path: SharedPath
+        self,
+        session: _Session,
+        number: int,
+        control: str,
+        path: SharedPath,
+        slots: asyncio.Semaphore,
     ) -> None:
-        """Start the checks."""
+        """Start the checks, as soon as one of the slots is free."""
         from netduet.client.checks.runner import CheckRunner  # noqa: PLC0415
 
         settings, resume = session.settings, session.resume
@@ -232,7 +242,7 @@ class _TargetRun:
         self._context = contextvars.copy_context()
         self._context.run(start_run)
         self._task = asyncio.get_running_loop().create_task(
-            self._runner.run(), context=self._context
+            self._run(slots), context=self._context
         )
 
     async def report(self, earlier: Iterable[Verdict]) -> Verdict:
@@ -254,6 +264,10 @@ class _TargetRun:
     def cancel(self) -> None:
         """End the checks, if they are running."""
         self._task.cancel()
+
+    async def _run(self, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            await self._runner.run()
 
     def _handle(self, done: CheckResult) -> None:
         self._results.append(done)
