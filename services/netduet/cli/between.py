@@ -32,6 +32,8 @@ _NOT_OF_A_PAIR: Final = frozenset(
     "watch_neighbours",
     "watch_interval",
     "watch_checks_interval",
+    "watch_start_delay",
+    "watch_service_account",
 }
 _NOT_OF_A_RUN: Final = frozenset(
     ("watch_resolve_interval", "watch_history", "admin_host", "admin_port")

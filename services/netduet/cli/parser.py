@@ -31,8 +31,14 @@ Shell = Literal["bash", "zsh", "fish"]
 
 _COMMANDS: Final = (*SERVICES, "namespace", "config", "completion")
 _WATCH: Final = frozenset(
-    ("watch_neighbours", "watch_interval", "watch_checks_interval")
-) | {"watch_resolve_interval", "watch_history", "admin_host", "admin_port"}
+    ("watch_neighbours", "watch_interval", "watch_checks_interval", "watch_start_delay")
+) | {
+    "watch_resolve_interval",
+    "watch_service_account",
+    "watch_history",
+    "admin_host",
+    "admin_port",
+}
 _NOT_WATCHED: Final = frozenset(
     ("profile", "checks", "expect", "max_loss", "idle_rungs", "min_rate", "stream_time")
 ) | {"expect_instances", "junit", "resume", "wait", "need", "purpose"}
