@@ -197,7 +197,7 @@ async def split_pieces(client: socket.socket, connect: Dial) -> None:
 
     async def carry(source: socket.socket, sink: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        left = 600
+        left = 300
         while data := await loop.sock_recv(source, 1 if left > 0 else 4093):
             left -= len(data)
             await loop.sock_sendall(sink, data)

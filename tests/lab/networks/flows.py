@@ -153,7 +153,6 @@ NETWORKS: Final = (
         servers=3,
         names=_VIP,
         flags=(*V4, "--checks", "churn"),
-        representative=True,
     ),
     Network(
         "backend-first-answer-late",

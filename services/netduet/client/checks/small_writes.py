@@ -67,7 +67,7 @@ class SmallWrites:
     """How long answers to small writes took, in seconds; empty if none came.
 
     ``alone``: nothing followed; ``followed`` by 32 KiB of data, tried if the first were
-    slow; ``split``: in two writes. ``rtt`` is this kernel's; ``resent`` counts the
+    slow, and ``alone`` again after them; ``split``: in two writes. ``rtt`` is this kernel's; ``resent`` counts the
     packets of the first ones that it sent again, which explains their time. ``welcome``
     is that of the instance that answered.
     """
@@ -103,6 +103,9 @@ async def measure_small_writes(address: Address, timeouts: Timeouts) -> SmallWri
                 await _echo(connection, timeouts.answer, followed=True)
                 for _ in range(_REPEATS)
             ]
+            # Again: a proxy that was busy at first is slow with or without more data.
+            alone += [await _echo(connection, timeouts.answer) for _ in range(_REPEATS)]
+            times = _known(alone)
         elif times:
             while (
                 len(split) < _SPLIT_REPEATS
