@@ -20,5 +20,4 @@ CHECK: Final = AddressCheck(
     FAILURES,
     heavy=True,
     after=("balance", "size"),
-    following=("udp",),
 )

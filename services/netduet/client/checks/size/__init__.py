@@ -19,6 +19,4 @@ CHECK: Final = AddressCheck(
     "Does data of any size get through?",
     FAILURES,
     heavy=True,
-    after=(),
-    alongside=("balance",),
 )

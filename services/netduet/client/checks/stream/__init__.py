@@ -15,5 +15,4 @@ CHECK: Final = AddressCheck(
     "Is the network ever down, for how long, and in which direction?",
     FAILURES,
     heavy=True,
-    following=("udp",),
 )

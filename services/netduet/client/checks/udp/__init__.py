@@ -12,5 +12,5 @@ CHECK: Final = AddressCheck(measure.measure, judge.judge).as_check(
     "udp",
     "Do datagrams get through, of which sizes, and how many are lost?",
     FAILURES,
-    following=("size",),
+    heavy=True,
 )
