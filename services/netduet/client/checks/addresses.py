@@ -75,7 +75,6 @@ class AddressCheck(Generic[Result]):
         heavy: bool = False,
         after: tuple[str, ...] = ("balance",),
         following: tuple[str, ...] = (),
-        alongside: tuple[str, ...] = (),
         quiet: bool = False,
     ) -> Check[AddressResults[Result]]:
         """Return the check; it needs an address of a server that can be talked to."""
@@ -90,7 +89,6 @@ class AddressCheck(Generic[Result]):
             heavy,
             after,
             following=following,
-            alongside=alongside,
             quiet=quiet,
         )
 

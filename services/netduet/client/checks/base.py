@@ -82,9 +82,7 @@ class Check(Generic[Measurement]):
     """A check. Without those that it ``needs`` it is skipped.
 
     ``after`` names checks that it waits for if they run; it is skipped when one of them
-    blocks. It also waits for those in ``following``, whatever they come to. It does not
-    wait for those in ``alongside``, but is skipped when one of them blocks; on a slow path
-    they are as in ``after``. Two ``heavy`` checks, which fill the path, never run at the
+    blocks. It also waits for those in ``following``, whatever they come to. Two ``heavy`` checks, which fill the path, never run at the
     same time; on a slow path no two checks do, but for ``quiet`` ones, which send next to
     nothing.
     ``failures`` are its failure classes, in the catalogue's order. ``judges`` are the
@@ -101,7 +99,6 @@ class Check(Generic[Measurement]):
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)
     following: tuple[str, ...] = ()
-    alongside: tuple[str, ...] = ()
     quiet: bool = False
 
 

@@ -147,9 +147,8 @@ class CheckRunner:
                     if name in tasks
                 ]
                 earlier = [tasks[name] for name in check.following if name in tasks]
-                beside = [tasks[name] for name in check.alongside if name in tasks]
                 tasks[check.name] = asyncio.create_task(
-                    self._run_when_ready(check, needs, earlier, beside)
+                    self._run_when_ready(check, needs, earlier)
                 )
             for task in tasks.values():
                 done = await task
@@ -216,7 +215,6 @@ class CheckRunner:
         check: Check[Any],
         needs: list[asyncio.Task[CheckResult]],
         earlier: list[asyncio.Task[CheckResult]],
-        beside: list[asyncio.Task[CheckResult]],
     ) -> CheckResult:
         """Wait for the needed checks, the earlier ones, and for other heavy ones."""
         if check.name in self._earlier:
@@ -224,8 +222,6 @@ class CheckRunner:
         blocked = await _first_blocking(needs)
         for task in earlier:
             await asyncio.shield(task)
-        if blocked is None and self._is_slow():
-            blocked = await _first_blocking(beside)
         if blocked is not None:
             return _skipped(check, blocked)
         if check.heavy or (self._is_slow() and not check.quiet):
@@ -236,9 +232,6 @@ class CheckRunner:
             turn = contextlib.nullcontext()
         async with turn:
             done = await self._run_check(check)
-        blocked = await _first_blocking(beside)
-        if blocked is not None:
-            done = _skipped(check, blocked)
         if self._checkpoint is not None:
             self._checkpoint.save(done)
         return done

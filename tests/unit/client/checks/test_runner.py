@@ -393,51 +393,6 @@ async def test_restored_results_are_reported_and_not_measured_again(
     assert len(log) == 3
 
 
-@pytest.mark.parametrize(
-    ("rate", "judgement", "expected"),
-    [
-        (math.inf, GOOD, ["identity", "two", "one"]),
-        (64e3, GOOD, ["identity", "one", "two"]),
-        (math.inf, BAD, ["identity", "two", "one"]),
-        (64e3, BAD, ["identity", "one"]),
-    ],
-)
-async def test_check_runs_alongside_another_on_a_fast_path(
-    run: Callable[..., Any],
-    log: Log,
-    rate: float,
-    judgement: Judgement,
-    expected: list[str],
-) -> None:
-    """On a slow path it waits; if the other one blocks, its result does not count."""
-    address = Address(socket.AF_INET, "192.0.2.1", 80)
-    ended: list[str] = []
-
-    async def identify(_: CheckContext) -> IdentityResult:
-        ended.append("identity")
-        answer = IdentityAnswer(address, Handshake(), rate=rate)
-        return IdentityResult((answer,), Expectation())
-
-    async def measure_slowly(_: CheckContext) -> int:
-        for _ in range(5):  # the other one may run, too
-            await asyncio.sleep(0)
-        ended.append("one")
-        return 0
-
-    async def measure(_: CheckContext) -> int:
-        ended.append("two")
-        return 0
-
-    _, results = await run(
-        Check("identity", "?", (), identify, lambda _: GOOD),
-        Check("one", "?", ("identity",), measure_slowly, lambda _: judgement),
-        Check("two", "?", ("identity",), measure, lambda _: GOOD, alongside=("one",)),
-    )
-    assert ended == expected
-    assert len(log) == 3
-    assert results[2].follows == ("one" if judgement is BAD else None)
-
-
 @pytest.mark.parametrize(("heavy", "most"), [(False, 2), (True, 1)])
 async def test_only_heavy_checks_run_one_at_a_time(
     run: Callable[..., Any],
@@ -469,7 +424,7 @@ def test_checks_require_only_earlier_ones() -> None:
     """Requirements come first in the list, and names are unique."""
     before: list[str] = []
     for declared in CHECKS:
-        others = declared.after + declared.following + declared.alongside
+        others = declared.after + declared.following
         assert {*declared.needs, *others} <= set(before)
         assert declared.question.endswith("?")
         before.append(declared.name)
