@@ -35,8 +35,8 @@ from tests.integration.servers import TIMEOUT_SECONDS
 TIMEOUTS = Timeouts(TIMEOUT_SECONDS, TIMEOUT_SECONDS, 1.0)
 LATE_SECONDS = 0.5
 SILENCES = tuple(IDLE_SECONDS * factor for factor in (2.0, 2.5, 3.0, 3.5))
-MAX_CARRIED_BYTES = 2 * 1024 * 1024
-"""More than the size check and a welcome need."""
+MAX_CARRIED_BYTES = 256 * 1024
+"""Far more than a welcome and echoes need, and far less than a second carries."""
 
 
 def close_at_first_end(port: int) -> Behaviour:

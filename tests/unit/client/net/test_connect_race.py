@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -43,15 +44,16 @@ async def test_refusal_is_an_answer() -> None:
 
 async def test_silent_port_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port without an answer is no end: another one gets it."""
-    ports: list[int] = []
+    attempts: dict[asyncio.Task[object] | None, int] = {}
 
     async def first_is_dead(
         address: Address, timeout: float, port: int = 0
     ) -> ConnectResult:
-        ports.append(port)
-        # The accept queue of this one is full, so its SYNs get no answer.
-        target = silent if len(ports) == 1 else address
-        return await connect(target, timeout, port)
+        # An attempt whose port is in use calls again, with any port.
+        attempts.setdefault(asyncio.current_task(), port)
+        is_first = next(iter(attempts)) is asyncio.current_task()
+        # The accept queue of the silent address is full: its SYNs get no answer.
+        return await connect(silent if is_first else address, timeout, port)
 
     monkeypatch.setattr(connect_race, "connect", first_is_dead)
     with (
@@ -64,7 +66,7 @@ async def test_silent_port_is_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
         result = await race.connect(address, 30.0)
         assert result.sock is not None
         result.sock.close()
-    assert [each.port for each in race.silent] == ports[:1]
+    assert [each.port for each in race.silent] == list(attempts.values())[:1]
     assert race.silent[0].cause is Cause.TIMEOUT
 
 
