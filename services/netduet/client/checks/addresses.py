@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from netduet.client.checks.base import Check
+from netduet.client.checks.base import Check, PathUse
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.net.dialer import MIN_CONNECTIONS
 from netduet.client.results.verdict import NEEDS_SERVER, Figures, Judgement
@@ -72,10 +72,9 @@ class AddressCheck(Generic[Result]):
         question: str,
         failures: tuple[Failure, ...],
         *,
-        heavy: bool = False,
+        path_use: PathUse = PathUse.LIGHT,
         after: tuple[str, ...] = ("balance",),
         following: tuple[str, ...] = (),
-        quiet: bool = False,
     ) -> Check[AddressResults[Result]]:
         """Return the check; it needs an address of a server that can be talked to."""
         needs = ("identity",)
@@ -86,10 +85,9 @@ class AddressCheck(Generic[Result]):
             self.measure,
             self.judge,
             failures,
-            heavy,
+            path_use,
             after,
             following=following,
-            quiet=quiet,
         )
 
     async def measure(self, context: CheckContext) -> AddressResults[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from netduet.client.net.timeouts import Timeouts
@@ -77,16 +78,33 @@ class CheckContext:
         return cast("Measurement", self.measured[kind])
 
 
+class PathUse(Enum):
+    """How much of the path a check takes, and which others may run at the same time.
+
+    On a slow path every check runs alone, but for those that are NEGLIGIBLE.
+    """
+
+    NEGLIGIBLE = "negligible"
+    """It sends next to nothing."""
+    LIGHT = "light"
+    """It runs beside any other."""
+    SENSITIVE = "sensitive"
+    """It finds out what answers, and how reliably: while no other target's check fills
+    the path."""
+    CONNECTIONS = "connections"
+    """It opens many connections: alone, or in quick beside its like of the same target."""
+    FULL = "full"
+    """It fills the path: alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Measurement]):
     """A check. Without those that it ``needs`` it is skipped.
 
     ``after`` names checks that it waits for if they run; it is skipped when one of them
-    blocks. It also waits for those in ``following``, whatever they come to. Two ``heavy`` checks, which fill the path, never run at the
-    same time; on a slow path no two checks do, but for ``quiet`` ones, which send next to
-    nothing.
-    ``failures`` are its failure classes, in the catalogue's order. ``judges`` are the
-    expectations whose targets it judges.
+    blocks. It also waits for those in ``following``, whatever they come to. ``path_use``
+    decides which others may run at the same time. ``failures`` are its failure classes,
+    in the catalogue's order. ``judges`` are the expectations whose targets it judges.
     """
 
     name: str
@@ -95,11 +113,10 @@ class Check(Generic[Measurement]):
     measure: Callable[[CheckContext], Awaitable[Measurement]]
     judge: Callable[[Measurement], Judgement]
     failures: tuple[Failure, ...] = ()
-    heavy: bool = False
+    path_use: PathUse = PathUse.LIGHT
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)
     following: tuple[str, ...] = ()
-    quiet: bool = False
 
 
 DEFECT: Final = Failure(

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from netduet.client.checks import CHECKS
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.catalogue import CATALOGUE, severity
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.investigation import investigate
@@ -49,11 +50,6 @@ if TYPE_CHECKING:
 ResultHandler = Callable[[CheckResult], None]
 
 
-QUIET_CHECKS: Final = frozenset({"name", "reach", "identity", "balance", "flows"})
-"""Checks that find out what answers, and how reliably: on a path that no other target's
-check fills."""
-
-
 class SharedPath:
     """The path to targets that are checked side by side, as if it were one.
 
@@ -64,18 +60,27 @@ class SharedPath:
     def __init__(self) -> None:
         self._changed = asyncio.Condition()
         self._filled_by: object = None
+        self._filling_together = ""
+        self._fill_count = 0
         self._quiet_for: Counter[object] = Counter()
 
     @contextlib.asynccontextmanager
-    async def filled(self, target: object) -> AsyncIterator[None]:
-        """Wait until a check of this target may fill the path; then no other may."""
+    async def filled(self, target: object, together: str = "") -> AsyncIterator[None]:
+        """Wait until a check of this target may fill the path; then no other may.
+
+        But for those of the same target with the same word ``together``, if it is not
+        empty.
+        """
         async with self._changed:
-            await self._changed.wait_for(lambda: self._may_fill(target))
-            self._filled_by = target
+            await self._changed.wait_for(lambda: self._may_fill(target, together))
+            self._filled_by, self._filling_together = target, together
+            self._fill_count += 1
         try:
             yield
         finally:
-            self._filled_by = None
+            self._fill_count -= 1
+            if not self._fill_count:
+                self._filled_by = None
             await self._notify()
 
     @contextlib.asynccontextmanager
@@ -90,9 +95,11 @@ class SharedPath:
             self._quiet_for[target] -= 1
             await self._notify()
 
-    def _may_fill(self, target: object) -> bool:
-        others = self._quiet_for.total() - self._quiet_for[target]
-        return self._filled_by is None and not others
+    def _may_fill(self, target: object, together: str) -> bool:
+        if self._filled_by is not None:
+            joins = bool(together) and together == self._filling_together
+            return joins and self._filled_by is target
+        return not self._quiet_for.total() - self._quiet_for[target]
 
     async def _notify(self) -> None:
         async with self._changed:
@@ -224,17 +231,31 @@ class CheckRunner:
             await asyncio.shield(task)
         if blocked is not None:
             return _skipped(check, blocked)
-        if check.heavy or (self._is_slow() and not check.quiet):
-            turn: AbstractAsyncContextManager[None] = self._path.filled(self)
-        elif check.name in QUIET_CHECKS:
-            turn = self._path.quiet(self)
-        else:
-            turn = contextlib.nullcontext()
-        async with turn:
+        async with self._turn(check.path_use):
             done = await self._run_check(check)
         if self._checkpoint is not None:
             self._checkpoint.save(done)
         return done
+
+    def _turn(self, use: PathUse) -> AbstractAsyncContextManager[None]:
+        """Return the turn that a check waits for, and has while it runs."""
+        if self._is_slow() and use is not PathUse.NEGLIGIBLE:
+            return self._path.filled(self)
+        match use:
+            case PathUse.FULL:
+                return self._path.filled(self)
+            case PathUse.CONNECTIONS:
+                return self._path.filled(self, use.value if self._is_quick() else "")
+            case PathUse.SENSITIVE:
+                return self._path.quiet(self)
+            case PathUse.LIGHT | PathUse.NEGLIGIBLE:
+                return contextlib.nullcontext()
+
+    def _is_quick(self) -> bool:
+        """Whether checks that open connections open few, to a server that can take them."""
+        identity = self._context.measured.get(IdentityResult)
+        known = isinstance(identity, IdentityResult) and identity.known
+        return bool(known) and self._context.profile == "quick"
 
     def _is_slow(self) -> bool:
         """Whether a path to the target is so slow that two checks would share a queue."""

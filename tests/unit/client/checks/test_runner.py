@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from netduet.client.checks import CHECKS, runner
 from netduet.client.checks import checkpoint as resume_
-from netduet.client.checks.base import Check, CheckContext
+from netduet.client.checks.base import Check, CheckContext, PathUse
 from netduet.client.checks.checkpoint import Checkpoint
 from netduet.client.checks.identity.results import (
     Expectation,
@@ -37,7 +37,7 @@ from netduet.client.results.verdict import (
 )
 from netduet.net.time_span import TimeSpan
 from netduet.runtime.stall_monitor import StallMonitor
-from tests.unit.client.fake_server import HOSTILE_TEXT
+from tests.unit.client.fake_server import HOSTILE_TEXT, make_welcome
 
 GOOD = Judgement("good")
 BAD = Judgement("bad", (Finding("reach.refused", "s"),), blocks=True)
@@ -124,40 +124,6 @@ async def test_defect_of_an_investigation_leaves_the_finding(
     _, [done] = await run(check("one", BAD))
     assert done.findings == BAD.findings
     assert [line["event"] for line in log] == ["runtime.exception", "check.finished"]
-
-
-@pytest.mark.parametrize(
-    ("rate", "expected"), [(math.inf, [1, 2, 3]), (128e3, [1, 1, 2])]
-)
-async def test_slow_path_carries_one_check_at_a_time(
-    run: Callable[..., Any], rate: float, expected: list[int]
-) -> None:
-    """Each would be the other's queue; those that send next to nothing run beside it."""
-    running = 0
-    concurrent: list[int] = []
-
-    async def measure_rate(_: CheckContext) -> IdentityResult:
-        address = Address(socket.AF_INET, "192.0.2.1", 80)
-        answer = IdentityAnswer(address, Handshake(), rate=rate)
-        return IdentityResult((answer,), Expectation())
-
-    async def measure(_: CheckContext) -> int:
-        nonlocal running
-        running += 1
-        concurrent.append(running)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        running -= 1
-        return 0
-
-    identity = replace(check("identity", GOOD), measure=measure_rate)
-    names = ("first", "second", "third")
-    checks = [
-        replace(check(name, GOOD, "identity"), measure=measure, quiet=name == "third")
-        for name in names
-    ]
-    await run(identity, *checks)
-    assert sorted(concurrent) == expected
 
 
 async def test_check_may_follow_a_blocking_one(run: Callable[..., Any]) -> None:
@@ -393,31 +359,56 @@ async def test_restored_results_are_reported_and_not_measured_again(
     assert len(log) == 3
 
 
-@pytest.mark.parametrize(("heavy", "most"), [(False, 2), (True, 1)])
-async def test_only_heavy_checks_run_one_at_a_time(
+@pytest.mark.parametrize(
+    ("uses", "known", "rate", "most"),
+    [
+        ((PathUse.LIGHT, PathUse.FULL), True, math.inf, 2),
+        ((PathUse.SENSITIVE, PathUse.FULL), True, math.inf, 2),
+        ((PathUse.FULL, PathUse.FULL), True, math.inf, 1),
+        ((PathUse.CONNECTIONS, PathUse.FULL), True, math.inf, 1),
+        ((PathUse.CONNECTIONS, PathUse.CONNECTIONS), True, math.inf, 2),
+        ((PathUse.CONNECTIONS, PathUse.CONNECTIONS), False, math.inf, 1),
+        ((PathUse.CONNECTIONS, PathUse.CONNECTIONS), True, 64e3, 1),
+        ((PathUse.LIGHT, PathUse.LIGHT), True, 64e3, 1),
+        ((PathUse.NEGLIGIBLE, PathUse.FULL), True, 64e3, 2),
+    ],
+)
+async def test_use_of_the_path_decides_what_runs_side_by_side(
     run: Callable[..., Any],
     log: Log,
-    heavy: bool,
+    *,
+    uses: tuple[PathUse, PathUse],
+    known: bool,
+    rate: float,
     most: int,
 ) -> None:
-    """Light checks run in parallel, heavy ones do not; all are reported in order."""
+    """What fills a path, or would on a slow one, runs alone; all report in order."""
     under_way: set[str] = set()
     seen: list[int] = []
 
-    def passing(name: str) -> Check[Any]:
+    def passing(name: str, use: PathUse) -> Check[Any]:
         async def measure(_: CheckContext) -> int:
             under_way.add(name)
-            await asyncio.sleep(0)  # whoever may run too, has begun
+            for _ in range(20):  # whoever may run too, has begun
+                await asyncio.sleep(0)
             seen.append(len(under_way))
             under_way.discard(name)
             return 0
 
-        return Check(name, "?", (), measure, lambda _: GOOD, heavy=heavy)
+        return Check(name, "?", ("identity",), measure, lambda _: GOOD, (), use)
 
-    _, results = await run(passing("one"), passing("two"))
+    async def identify(_: CheckContext) -> IdentityResult:
+        address = Address(socket.AF_INET, "192.0.2.1", 80)
+        handshake = Handshake(welcome=make_welcome() if known else None)
+        answer = IdentityAnswer(address, handshake, rate=rate)
+        return IdentityResult((answer,), Expectation())
+
+    identity = Check("identity", "?", (), identify, lambda _: GOOD)
+    first, second = uses
+    _, results = await run(identity, passing("one", first), passing("two", second))
     assert max(seen) == most
-    assert [result.check for result in results] == ["one", "two"]
-    assert len(log) == 2
+    assert [result.check for result in results] == ["identity", "one", "two"]
+    assert len(log) == 3
 
 
 def test_checks_require_only_earlier_ones() -> None:

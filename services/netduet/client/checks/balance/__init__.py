@@ -6,7 +6,7 @@ from typing import Final
 
 from netduet.client.checks.balance import judge, measure
 from netduet.client.checks.balance.failures import FAILURES
-from netduet.client.checks.base import Check
+from netduet.client.checks.base import Check, PathUse
 
 CHECK: Final = Check(
     "balance",
@@ -15,4 +15,5 @@ CHECK: Final = Check(
     measure.measure,
     judge.judge,
     FAILURES,
+    PathUse.SENSITIVE,
 )

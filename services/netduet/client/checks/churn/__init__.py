@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.churn import judge, measure
 from netduet.client.checks.churn.failures import FAILURES
 
@@ -14,5 +15,5 @@ CHECK: Final = AddressCheck(
     "churn",
     "Can short connections be opened at a steady rate, and many be held open at once?",
     FAILURES,
-    heavy=True,
+    path_use=PathUse.CONNECTIONS,
 )

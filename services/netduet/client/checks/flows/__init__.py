@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.flows import judge, measure
 from netduet.client.checks.flows.failures import FAILURES
 
@@ -14,6 +15,7 @@ CHECK: Final = AddressCheck(
     "flows",
     "Do packets pass from every source port, and do connections stay with their server?",
     FAILURES,
+    path_use=PathUse.SENSITIVE,
     after=(),
     following=("balance",),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.base import Check
+from netduet.client.checks.base import Check, PathUse
 from netduet.client.checks.identity import judge, measure
 from netduet.client.checks.identity.failures import FAILURES
 
@@ -15,4 +15,5 @@ CHECK: Final = Check(
     measure.measure,
     judge.judge,
     FAILURES,
+    PathUse.SENSITIVE,
 )

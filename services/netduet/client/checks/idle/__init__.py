@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.idle import judge, measure
 from netduet.client.checks.idle.failures import FAILURES
 
@@ -14,5 +15,5 @@ CHECK: Final = AddressCheck(
     "idle",
     "Do idle connections stay alive?",
     FAILURES,
-    quiet=True,
+    path_use=PathUse.NEGLIGIBLE,
 )

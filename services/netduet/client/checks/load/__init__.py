@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.load import judge, measure
 from netduet.client.checks.load.failures import FAILURES
 
@@ -18,6 +19,6 @@ CHECK: Final = AddressCheck(
     "load",
     "How much does the path carry, and how much latency does load add?",
     FAILURES,
-    heavy=True,
+    path_use=PathUse.FULL,
     after=("balance", "size"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.base import Check
+from netduet.client.checks.base import Check, PathUse
 from netduet.client.checks.name.failures import FAILURES
 from netduet.client.checks.name.judge import judge
 from netduet.client.checks.name.measure import measure
@@ -17,5 +17,6 @@ CHECK: Final = Check(
     measure,
     judge,
     FAILURES,
+    PathUse.SENSITIVE,
     judges=(Expect.OPEN, Expect.BLOCKED),
 )

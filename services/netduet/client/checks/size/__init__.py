@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.size import judge, measure
 from netduet.client.checks.size.failures import FAILURES
 
@@ -18,5 +19,5 @@ CHECK: Final = AddressCheck(
     "size",
     "Does data of any size get through?",
     FAILURES,
-    heavy=True,
+    path_use=PathUse.FULL,
 )

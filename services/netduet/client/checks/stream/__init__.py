@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.stream import judge, measure
 from netduet.client.checks.stream.failures import FAILURES
 
@@ -14,5 +15,5 @@ CHECK: Final = AddressCheck(
     "stream",
     "Is the network ever down, for how long, and in which direction?",
     FAILURES,
-    heavy=True,
+    path_use=PathUse.CONNECTIONS,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from netduet.client.checks.addresses import AddressCheck
+from netduet.client.checks.base import PathUse
 from netduet.client.checks.udp import judge, measure
 from netduet.client.checks.udp.failures import FAILURES
 
@@ -12,5 +13,5 @@ CHECK: Final = AddressCheck(measure.measure, judge.judge).as_check(
     "udp",
     "Do datagrams get through, of which sizes, and how many are lost?",
     FAILURES,
-    heavy=True,
+    path_use=PathUse.FULL,
 )
