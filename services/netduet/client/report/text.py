@@ -9,14 +9,11 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.catalogue import CATALOGUE
-from netduet.client.results.expectation import compare_expectation
+from netduet.client.report.sentence import sentence
 from netduet.client.results.explained import follows_from
 from netduet.client.results.failure import Failure
 from netduet.client.results.location import Location
-from netduet.client.results.needs import Need
-from netduet.client.results.target import Expect
 from netduet.client.results.verdict import (
-    NEEDS_SERVER,
     CheckResult,
     Finding,
     Outcome,
@@ -182,7 +179,8 @@ def verdict(
     that a verdict of ``above`` has shown are not repeated.
     """
     yield ()
-    yield from _sentence(target_verdict, known, width)
+    text = sentence(target_verdict, known)
+    yield from labelled_outcome(target_verdict.outcome, text, width)
     if target_verdict.asked_by:
         yield from _labelled("run from", target_verdict.asked_by, (), width)
     if target_verdict.root is not None and target_verdict.root_check is not None:
@@ -263,32 +261,6 @@ def explanation(failure: Failure, width: int = WIDTH) -> Iterator[Line]:
     yield from _knowledge(failure, _location(failure.where), failure.causes, width)
 
 
-def _sentence(target_verdict: Verdict, known: Known, width: int) -> Iterator[Line]:
-    target, root = target_verdict.target, target_verdict.root
-    match target_verdict.outcome:
-        case Outcome.PASS:
-            text = _passed(target_verdict)
-        case Outcome.FAIL if root is not None:
-            text = f"{known[root.failure].title} ({root.failure})"
-            if root.culprit and _has_several_instances(target_verdict):
-                text = f"instance {root.culprit}: {text}"
-        case Outcome.SKIP:
-            text = f"no verdict on {target}: {_untested(target_verdict)}"
-        case _ if target_verdict.interrupted:
-            text = f"interrupted before all checks of {target} were done"
-        case _:
-            text = f"no verdict on {target}: see below"
-    yield from labelled_outcome(target_verdict.outcome, text, width)
-
-
-def _has_several_instances(target_verdict: Verdict) -> bool:
-    """Whether several netduet servers answer at the target."""
-    figures = [result.figures for result in target_verdict.results]
-    figures += [] if target_verdict.root is None else [target_verdict.root.figures]
-    counts = [each.get("instances") for each in figures]
-    return any(isinstance(count, int) and count > 1 for count in counts)
-
-
 def labelled_outcome(outcome: Outcome, text: str, width: int = WIDTH) -> Iterator[Line]:
     """Yield an outcome and a sentence behind it."""
     label = f"{outcome.value}: "
@@ -296,52 +268,6 @@ def labelled_outcome(outcome: Outcome, text: str, width: int = WIDTH) -> Iterato
     yield ((outcome.value, label), ("strong", lines[0]))
     for line in lines[1:]:
         yield (("strong", " " * len(label) + line),)
-
-
-def _passed(target_verdict: Verdict) -> str:
-    target, here = target_verdict.target, target_verdict.client or "here"
-    if target_verdict.expected is Expect.BLOCKED:
-        how = compare_expectation(target_verdict).how
-        return f"{target} is blocked, as expected" + (f": {how}" if how else "")
-    if target_verdict.service is not None:
-        return _service_sentence(target_verdict)
-    if target_verdict.requirements:
-        needs = ", ".join(target_verdict.requirements)
-        return f"the network between {here} and {target} has what is needed: {needs}"
-    if target_verdict.notes:
-        return (
-            f"the network between {here} and {target} works through a TCP proxy; the "
-            "notes say what it does not carry"
-        )
-    return f"the network between {here} and {target} works"
-
-
-def _untested(target_verdict: Verdict) -> str:
-    """Return what was skipped that was asked for, and what could test it."""
-    if target_verdict.unmet:
-        return f"requested, but not run: {', '.join(target_verdict.unmet)}"
-    if not target_verdict.unmet_needs:
-        return "required checks were skipped"
-    text = f"needed, but not proven: {', '.join(target_verdict.unmet_needs)}"
-    checks = {Need(word.partition("=")[0]).check for word in target_verdict.unmet_needs}
-    if any(
-        each.needs_server for each in target_verdict.results if each.check in checks
-    ):
-        text += f" ({NEEDS_SERVER})"
-    return text
-
-
-def _service_sentence(target_verdict: Verdict) -> str:
-    """Return what was tested of a service other than netduet-server, and no more."""
-    passed = sum(each.outcome is Outcome.PASS for each in target_verdict.results)
-    service = target_verdict.service
-    if target_verdict.is_over_udp:
-        does = f"answers as {service} over UDP"
-    elif service:
-        does = f"accepts connections and answers as {service}"
-    else:
-        does = "accepts connections; what it serves was not tested"
-    return f"{target_verdict.target} {does} ({passed} checks from {target_verdict.client or 'this end'})"
 
 
 def _has_same_advice(shown: Verdict, root: Finding) -> bool:

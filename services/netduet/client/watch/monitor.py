@@ -16,7 +16,8 @@ from netduet.client.outages.udp_scheduler import UdpScheduler
 from netduet.client.watch.availability import AvailabilityTracker, Summary
 from netduet.client.watch.correlation import all_peers_out
 from netduet.client.watch.discovery import MAX_ABSENT_SECONDS, TargetSet
-from netduet.client.watch.peer import POLL_SECONDS, Peer, PeerContext
+from netduet.client.watch.peer import POLL_SECONDS, Peer
+from netduet.client.watch.peer_context import PeerContext
 from netduet.client.watch.peer_dialer import PeerDialer
 from netduet.client.watch.return_probe import ReturnProbe
 from netduet.client.watch.scheduled_checks import ScheduledChecks

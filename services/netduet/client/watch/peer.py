@@ -9,8 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.net.dial import classify
@@ -34,7 +33,6 @@ from netduet.client.outages.outage import OutageNotice
 from netduet.client.outages.udp_probe import UdpProbe
 from netduet.client.results.instance import instance_of
 from netduet.client.stats.histogram import RoundTrips
-from netduet.client.watch.connection_budget import ConnectionBudget
 from netduet.client.watch.outage_tracker import QUIET_SECONDS, OutageTracker
 from netduet.client.watch.partial_failure import PartialFailureTracker
 from netduet.client.watch.peer_identity import PeerIdentity
@@ -45,11 +43,9 @@ from netduet.client.watch.shutdowns import Shutdowns
 from netduet.net.time_span import TimeSpan
 
 if TYPE_CHECKING:
-    from netduet.client.net.timeouts import Timeouts
-    from netduet.client.outages.udp_scheduler import UdpScheduler
     from netduet.client.results.instance import Instance
+    from netduet.client.watch.peer_context import PeerContext
     from netduet.client.watch.peer_dialer import PeerDialer
-    from netduet.runtime.stall_monitor import StallMonitor
     from netduet.wire.messages import Welcome
 
 MAX_EVENTS: Final = 256
@@ -74,19 +70,6 @@ _MAX_CONNECT_SECONDS: Final = 3.0
 _SOCKET_RETRY_SECONDS: Final = 10.0
 _NO_DATAGRAMS_SECONDS: Final = 10.0
 _CONFIRM_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class PeerContext:
-    """What all peers share. ``period`` is the seconds between datagrams of a stream."""
-
-    period: float
-    max_outage: float
-    timeouts: Timeouts
-    udp_scheduler: UdpScheduler
-    stalls: StallMonitor
-    outage_numbers: Iterator[int]
-    connection_budget: ConnectionBudget = field(default_factory=ConnectionBudget)
 
 
 class Peer:
