@@ -164,6 +164,17 @@ def test_silence_on_a_well_known_port_is_a_frozen_service(
     assert anything.returncode == 0, anything.stdout
 
 
+def test_netduet_on_a_port_of_another_protocol_is_found(
+    netduet: NetduetCommand, serve_command: ServeCommand
+) -> None:
+    """On port 143 a service speaks first, and netduet-server waits."""
+    host = own_loopback_address()
+    serve_command(host=host, port=143)
+    done = netduet.run("check", SOON, "--checks=path", f"{host}:143")
+    assert done.returncode == 0, done.stdout
+    assert "netduet-server" in unwrapped(done)
+
+
 def test_any_protocol_is_fine_but_a_response_is_demanded(
     netduet: NetduetCommand,
 ) -> None:

@@ -117,7 +117,13 @@ class Recogniser:
             return await self._identify_unknown(address, tried)
         # It may be frozen: no other greetings, which it would read and log later.
         first = await self._listen(address)
-        return await self._follow(address, first) if first.handshake.foreign else silent
+        if first.handshake.foreign:
+            return await self._follow(address, first)
+        if all(protocol.server_first for protocol in tried):
+            own = await self._guess()._open_framed(address)
+            if own.is_netduet:  # it waits for a greeting, as its clients do
+                return own
+        return silent
 
     async def _identify_unknown(
         self, address: Address, tried: Sequence[Protocol]
