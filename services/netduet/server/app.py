@@ -22,6 +22,7 @@ from netduet.server.access_log import SWEEP_SECONDS, AccessLog
 from netduet.server.admission import Admission
 from netduet.server.context import ServerContext
 from netduet.server.counters import Counters
+from netduet.server.drain import drain, wait_for_event
 from netduet.server.handlers import Handlers, ServerIdentity, new_id
 from netduet.server.ledger import Ledger
 from netduet.server.listener import Listener
@@ -37,16 +38,11 @@ if TYPE_CHECKING:
 
     from netduet.server.settings import ServerSettings
 
-DRAIN_POLL_SECONDS: Final = 0.05
-"""Seconds between two checks of the connections that a drain waits for."""
-
 _ACCEPT_QUEUE_SECONDS: Final = 0.8
 """Seconds to empty the accept queues while new connections still arrive.
 
 Below one second, after which a dropped SYN is retransmitted: else the listener would
 close during the handshakes of the connections that it held off."""
-
-_MAX_LAST_TURNS: Final = 100
 
 _LOBBY_SECONDS: Final = 1.0
 """Seconds for a refused peer's first bytes, which decide in which protocol it gets the reason."""
@@ -176,19 +172,22 @@ class Server:
                 endpoint.start(loop)
             self._listens = True
             self._say_listening(sockets)
-            await _wait(self._stop, self._settings.time_limit or None)
+            await wait_for_event(self._stop, self._settings.time_limit or None)
             self._stop.set()
             self._log.info(
                 "server.draining", **{"netduet.open": len(self._connections)}
             )
-            await _wait(self._leave, self._settings.shutdown_delay)
+            await wait_for_event(self._leave, self._settings.shutdown_delay)
             # First, so that each client that still streams is told again and again while
             # the accept queues are emptied: one datagram may be lost.
             self._streams.end()
-            await listener.stop(0.0 if self._leave.is_set() else _ACCEPT_QUEUE_SECONDS)
-            for endpoint in endpoints:
-                endpoint.stop(loop)
-            await self._drain(loop)
+            await drain(
+                self._connections,
+                self._counters,
+                asyncio.create_task(self._close_sockets(listener, endpoints)),
+                self._leave,
+                self._settings.drain_timeout,
+            )
             self._context.access_log.close(loop.time())
             self._say_stopped()
 
@@ -253,24 +252,15 @@ class Server:
     def _accept(self, descriptor: int | None) -> TcpConnection:
         return TcpConnection(self._context, self._connections, descriptor)
 
-    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let open connections finish in time; reset and count the rest."""
-        sessions = self._connections
-        until = loop.time() + self._settings.drain_timeout
-        while sessions and loop.time() < until and not self._leave.is_set():
-            for session in [connection for connection in sessions if connection.quiet]:
-                self._counters.drained += session.ended is None
-                session.drain()
-            await _wait(self._leave, DRAIN_POLL_SECONDS)
-        for session in list(sessions):
-            session.reset()
-            self._counters.reset += 1
-        for _ in range(
-            _MAX_LAST_TURNS
-        ):  # the loop reports each lost connection in its next turns
-            if not sessions:
-                break
-            await asyncio.sleep(0)
+    async def _close_sockets(
+        self, listener: Listener, endpoints: list[UdpEndpoint]
+    ) -> None:
+        """Accept what waits in the accept queues, then close all sockets."""
+        try:
+            await listener.stop(_ACCEPT_QUEUE_SECONDS)
+        finally:
+            for endpoint in endpoints:
+                endpoint.stop(asyncio.get_running_loop())
 
     def _say_listening(self, sockets: Sockets) -> None:
         for sock in (*sockets.tcp, *sockets.udp):
@@ -318,11 +308,3 @@ def _limits(settings: ServerSettings) -> Limits:
         plain_linger=settings.plain_linger,
         plain_linger_bytes=settings.plain_linger_bytes,
     )
-
-
-async def _wait(event: asyncio.Event, seconds: float | None) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -35,6 +35,7 @@ class Listener:
         """Take over bound sockets; ``accept`` gets the listener's descriptor."""
         self._sockets = sockets
         self._accept = accept
+        self._held: list[socket.socket] = []  # the same, for the end
         self._servers: list[asyncio.Server] = []
 
     async def start(self, backlog: int) -> None:
@@ -53,6 +54,7 @@ class Listener:
                 raise BindError(reason(error, address, port)) from None
             server = await loop.create_server(accept, sock=sock, backlog=backlog)
             self._servers.append(server)
+            self._held.append(sock.dup())
 
     async def stop(self, timeout: float) -> None:
         """Accept what waits in the accept queues, then close the listeners.
@@ -63,21 +65,22 @@ class Listener:
         in seconds.
         """
         loop = asyncio.get_running_loop()
-        held = [sock.dup() for sock in self._sockets]
-        if isinstance(loop, asyncio.SelectorEventLoop):
-            await self._take_accepted(loop)
-        for server in self._servers:
-            server.close()
-        start = busy = now = loop.time()
-        for sock in held if timeout else ():
+        for sock in self._held:
             _hold_off(sock)
-        while now < start + timeout and now < busy + _HANDSHAKE_SECONDS:
-            await asyncio.sleep(_POLL_SECONDS)
-            now = loop.time()
-            if await self._accept_waiting(held):
-                busy = now
-        for sock in held:
-            sock.close()
+        try:
+            if isinstance(loop, asyncio.SelectorEventLoop):
+                await self._take_accepted(loop)
+            for server in self._servers:
+                server.close()
+            start = busy = now = loop.time()
+            while now < start + timeout and now < busy + _HANDSHAKE_SECONDS:
+                await asyncio.sleep(_POLL_SECONDS)
+                now = loop.time()
+                if await self._accept_waiting():
+                    busy = now
+        finally:
+            for sock in self._held:
+                sock.close()
 
     async def _take_accepted(self, loop: asyncio.SelectorEventLoop) -> None:
         """Stop accepting, and start the connections accepted in this very turn.
@@ -90,9 +93,9 @@ class Listener:
         for _ in range(_ACCEPT_TURNS):
             await asyncio.sleep(0)
 
-    async def _accept_waiting(self, held: list[socket.socket]) -> int:
+    async def _accept_waiting(self) -> int:
         accepted = []
-        for sock in held:
+        for sock in self._held:
             with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
                 while True:
                     accepted.append(sock.accept()[0])

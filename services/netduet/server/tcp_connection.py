@@ -190,9 +190,20 @@ class TcpConnection(asyncio.Protocol):
             self._writer.close()
             return
         self._last_received = now = self._loop.time()
-        error = RemoteError(Code.DRAINING, "the server is shutting down")
-        self.wire.refuse(error, now)
+        self.wire.refuse(_draining(), now)
         self._writer.send(now)
+
+    def drain_busy(self) -> bool:
+        """End a connection in use; return whether it was open.
+
+        The reason follows the answers to all that was asked before.
+        """
+        if self.wire.state not in (State.OPENING, State.OPEN):
+            return False
+        self._writer.end("drained", "server")
+        self.wire.refuse(_draining(), self._loop.time())
+        self._writer.flush()
+        return True
 
     def reset(self) -> None:
         """Reset the connection: the drain is over."""
@@ -282,6 +293,10 @@ class TcpConnection(asyncio.Protocol):
             error=writer.error,
             duration=time.monotonic() - self._started,
         )
+
+
+def _draining() -> RemoteError:
+    return RemoteError(Code.DRAINING, "the server is shutting down")
 
 
 def _address(name: tuple[str, int] | None) -> Address:
