@@ -18,6 +18,7 @@ import select
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,10 @@ _AT_ONCE: Final = 64
 _TCP, _UDP = 6, 17
 _CLIENT4: Final = bytes((198, 18, 1))
 _CLIENT6: Final = bytes.fromhex("20010db80001")
+_FIRST: Final = bytes((198, 18, 2, 2))
+_SECOND: Final = bytes((198, 18, 2, 3))
+_IP_CHECKSUM, _SOURCE, _DESTINATION = 10, 12, 16
+_FRAGMENT_OFFSET: Final = 0x1FFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Impairments:
     ``wrong_checksum`` is the share of packets whose checksum is made wrong; only that of
     the first ``wrong_checksum_syns`` sendings of each SYN.
     In each ``out_every`` seconds nothing passes for ``out`` seconds.
+    The first and the second server have the first one's address by turns of ``turn``
+    seconds; so must it be both ways.
     """
 
     delay: float = 0.0
@@ -58,6 +65,7 @@ class Impairments:
     protocol: str = ""
     out: float = 0.0
     out_every: float = 1.0
+    turn: float = 0.0
 
 
 class Queue:
@@ -81,6 +89,8 @@ class Queue:
             return
         if now % impairments.out_every < impairments.out:
             return
+        if impairments.turn:
+            packet = _by_turns(packet, protocol, start, int(now / impairments.turn))
         if applies and chance() < impairments.wrong_checksum:
             packet = with_wrong_checksum(packet, protocol, start)
         if self._is_early_syn(packet, protocol, start, impairments.wrong_checksum_syns):
@@ -159,16 +169,39 @@ def changed(packet: bytes, start: int, least: int) -> bytes:
     at = payload + (len(packet) - payload) // 2
     at -= (at - start) % 2
     old = struct.unpack_from("!H", result, at)[0]
-    new = old ^ 0x0020
-    struct.pack_into("!H", result, at, new)
-    field = start + 16
-    total = (
-        (~struct.unpack_from("!H", result, field)[0] & 0xFFFF) + (~old & 0xFFFF) + new
-    )
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    struct.pack_into("!H", result, field, ~total & 0xFFFF)
+    _set_word(result, at, old ^ 0x0020, (start + 16,))
     return bytes(result)
+
+
+def _by_turns(packet: bytes, protocol: int, start: int, turn: int) -> bytes:
+    """Return a packet to or from the first address, whichever server has it now."""
+    if packet[0] >> 4 != 4 or protocol not in {_TCP, _UDP}:
+        return packet
+    at, old, new = _SOURCE, _SECOND, _FIRST
+    if not goes_down(packet):
+        if not turn % 2:
+            return packet
+        at, old, new = _DESTINATION, _FIRST, _SECOND
+    if packet[at : at + 4] != old:
+        return packet
+    result = bytearray(packet)
+    fields = [_IP_CHECKSUM]
+    if not struct.unpack_from("!H", packet, 6)[0] & _FRAGMENT_OFFSET:
+        fields.append(start + {_TCP: 16, _UDP: 6}[protocol])
+    _set_word(result, at + 2, struct.unpack("!H", new[2:])[0], fields)
+    return bytes(result)
+
+
+def _set_word(packet: bytearray, at: int, new: int, checksums: Sequence[int]) -> None:
+    """Set 16 bits, and mend the checksums that cover them (RFC 1624, equation 3)."""
+    old = struct.unpack_from("!H", packet, at)[0]
+    struct.pack_into("!H", packet, at, new)
+    for field in checksums:
+        before = struct.unpack_from("!H", packet, field)[0]
+        total = (~before & 0xFFFF) + (~old & 0xFFFF) + new
+        while total > 0xFFFF:
+            total = (total & 0xFFFF) + (total >> 16)
+        struct.pack_into("!H", packet, field, ~total & 0xFFFF)
 
 
 def route(up: Impairments, down: Impairments) -> None:

@@ -21,6 +21,7 @@ from tests.lab.nameserver import Names
 from tests.lab.networks.declaration import V4, Network
 from tests.lab.topology import OTHERS4, SERVER4
 from tests.lab.transport_faults import wait_first
+from tests.lab.tunrouter import Impairments
 
 _FOLLOWS: Final = (
     *BREAKING,
@@ -32,6 +33,16 @@ _FOLLOWS: Final = (
     "stream.unsent",
 )
 _VIP: Final = Names((SERVER4,))
+_MOVED: Final = (
+    "stream.restarted",
+    "stream.flapping",
+    "stream.outage",
+    "load.cut",
+    "close.reset",
+    "size.cut",
+)
+"""What breaks when another server gets the packets of a connection."""
+_REPRESENTATIVE_TURN_SECONDS: Final = 1.2
 
 
 def _flow_fault(failure: str, where: str = "intermediary") -> Expected:
@@ -169,5 +180,18 @@ NETWORKS: Final = (
         passes(),
         conditions=(lost(0.01, UP), lost(0.01, DOWN)),
         flags=(*V4, "--checks", "flows"),
+    ),
+    *(
+        Network(
+            f"address-moves-{seconds:g}s",
+            f"two servers have the address by turns, every {seconds:g} s",
+            fails("flows.moved", "intermediary", may=(*_FOLLOWS, *_MOVED)),
+            servers=2,
+            names=_VIP,
+            impairments=(Impairments(turn=seconds), Impairments(turn=seconds)),
+            flags=V4,
+            representative=seconds == _REPRESENTATIVE_TURN_SECONDS,
+        )
+        for seconds in (0.7, _REPRESENTATIVE_TURN_SECONDS, 3.0)
     ),
 )
