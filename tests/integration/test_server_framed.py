@@ -350,7 +350,7 @@ BREACHES = {
     "second-opening": (_OPEN, _json(Kind.OPEN, version=1), "out_of_order"),
     "answer": (_OPEN, serialize(Kind.ECHO, b"x", flags=ANSWER), "out_of_order"),
     "echo-large": (_OPEN, struct.pack("!IBBHQ", MIB + 1, 16, 0, 0, 9), "too_large"),
-    "question-large": (_OPEN, struct.pack("!IBBHQ", 65537, 17, 0, 0, 9), "too_large"),
+    "question-large": (_OPEN, struct.pack("!IBBHQ", 2049, 17, 0, 0, 9), "too_large"),
     "field": (_OPEN, _json(Kind.REPORT, x=1), "unknown_field"),
     "json": (_OPEN, serialize(Kind.LEDGER, b"[]"), "bad_message"),
     "missing": (_OPEN, _json(Kind.LEDGER), "bad_message"),

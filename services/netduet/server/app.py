@@ -298,6 +298,8 @@ def _limits(settings: ServerSettings) -> Limits:
     return Limits(
         max_frame=settings.max_frame_size,
         max_text=settings.max_plain_text,
+        max_question=settings.max_question_size,
+        max_fields=settings.max_question_fields,
         first_byte=settings.first_byte_timeout,
         opening=settings.opening_timeout,
         frame=settings.frame_timeout,

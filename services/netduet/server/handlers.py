@@ -75,6 +75,8 @@ class Handlers:
         stalls: StallMonitor,
     ) -> None:
         self.identity = identity
+        self.question_bounds = limits.question_bounds
+        """The bounds of the JSON of a question."""
         self._ledger = ledger
         self._stalls = stalls
         self._limits = LimitsNotice(

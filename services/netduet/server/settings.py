@@ -77,6 +77,12 @@ class ServerSettings(Settings):
     max_frame_size: Annotated[Size, Field(ge=KIB, le=16 * MIB)] = MIB
     """Maximum payload of a frame."""
 
+    max_question_size: Annotated[Size, Field(ge=KIB, le=64 * KIB)] = 2 * KIB
+    """Maximum size of a question's JSON, over TCP and UDP."""
+
+    max_question_fields: Annotated[int, Field(ge=16, le=4096)] = 64
+    """Maximum number of fields and array elements in a question's JSON."""
+
     max_plain_text: Annotated[Size, Field(ge=1, le=64 * KIB)] = KIB
     """Maximum length of a plain-text client's message in the log."""
 

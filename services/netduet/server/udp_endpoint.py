@@ -133,7 +133,8 @@ class UdpEndpoint:
                 return datagram.answer(Kind.ECHO, frame.payload, frame.id, room)
             if frame.kind == Kind.COUNT:
                 return self._count(frame, peer, room)
-            opening = decode(Open, frame.payload, frame.id)
+            bounds = self._handlers.question_bounds
+            opening = decode(Open, frame.payload, frame.id, bounds)
         except RemoteError as error:
             return datagram.failure(error, room)
         welcome = self._handlers.welcome(opening, new_id(), peer, local)

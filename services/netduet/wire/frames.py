@@ -151,9 +151,8 @@ def judge_header(kind: int, flags: int, reserved: int, id_: int, state: str) -> 
     raise RemoteError(Code.OUT_OF_ORDER, message, facts, id_)
 
 
-def judge_length(length: int, kind: int, flags: int, max_frame: int, id_: int) -> None:
-    """Raise RemoteError when a payload of this length is too large for its kind."""
-    limit = max_frame if (kind, flags) in DATA else MAX_CONTROL
+def judge_length(length: int, limit: int, id_: int) -> None:
+    """Raise RemoteError when a payload of this length exceeds the limit of its kind."""
     if length > limit:
         message = f"a payload of {length} bytes: at most {limit} here"
         facts: dict[str, int | str] = {"length": length, "limit": limit}

@@ -19,7 +19,7 @@ from pydantic import (
 
 from netduet.wire.errors import Code, RemoteError
 from netduet.wire.frames import VERSION, Kind
-from netduet.wire.strict_json import parse_object
+from netduet.wire.strict_json import JsonBounds, judge_bounds, parse_object
 from netduet.wire.untrusted import log_safe
 
 MAX_TEXT: Final = 1024
@@ -309,27 +309,56 @@ def encode(message: BaseModel) -> bytes:
     return message.model_dump_json().encode()
 
 
-def decode(model: type[Message], payload: bytes, frame_id: int = 0) -> Message:
+def decode(
+    model: type[Message],
+    payload: bytes,
+    frame_id: int = 0,
+    bounds: JsonBounds | None = None,
+) -> Message:
     """Return the payload as a message.
 
+    ``bounds`` are those of a question, which anybody may send: it is judged by them
+    before it is parsed.
+
     Raises:
-        RemoteError: the payload is not a JSON object, or not this message; the
-            error names the field and the reason.
+        RemoteError: the payload exceeds the bounds, is not a JSON object, or is not
+            this message; the error names the field and the reason.
     """
+    if bounds is not None:
+        judge_bounds(payload, bounds, frame_id)
     fields = parse_object(payload, frame_id)
     if model in (Open, Welcome):
         _judge_version(fields, frame_id)
+    if bounds is not None:
+        _judge_fields(model, fields, frame_id)
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = log_safe(".".join(map(str, first["loc"])).encode(), 64)
+        field = ".".join(map(str, first["loc"]))
         unknown = first["type"] == "extra_forbidden"
         code = Code.UNKNOWN_FIELD if unknown else Code.BAD_MESSAGE
         reason = "unknown field" if unknown else first["msg"]
-        raise RemoteError(
-            code, f"{model.__name__}: {field}: {reason}", {"field": field}, frame_id
-        ) from None
+        raise _field_error(model, field, code, reason, frame_id) from None
+
+
+def _judge_fields(
+    model: type[BaseModel], fields: dict[str, Any], frame_id: int
+) -> None:
+    """Raise RemoteError for the first unknown field: pydantic makes an error of each."""
+    known = model.model_fields
+    for field in fields:
+        if field not in known:
+            code = Code.UNKNOWN_FIELD
+            raise _field_error(model, field, code, "unknown field", frame_id)
+
+
+def _field_error(
+    model: type[BaseModel], field: str, code: Code, reason: str, frame_id: int
+) -> RemoteError:
+    field = log_safe(field.encode(), 64)
+    message = f"{model.__name__}: {field}: {reason}"
+    return RemoteError(code, message, {"field": field}, frame_id)
 
 
 def _judge_version(fields: dict[str, Any], frame_id: int) -> None:

@@ -18,7 +18,7 @@ from netduet.wire.events import (
     RequestReceived,
     WelcomeReceived,
 )
-from netduet.wire.frames import ANSWER, MAGIC, Kind
+from netduet.wire.frames import ANSWER, MAGIC, MAX_CONTROL, Kind
 from netduet.wire.messages import (
     ANSWERS,
     QUESTIONS,
@@ -35,7 +35,7 @@ from netduet.wire.state_machine import ACCEPTED, Input, Limits, Role, State
 class Receiver(Sender):
     """What one end receives, frame by frame."""
 
-    __slots__ = ("_accepted", "_parting", "questions", "refusal")
+    __slots__ = ("_accepted", "_max_control", "_parting", "questions", "refusal")
 
     def __init__(
         self, role: Role, limits: Limits, refusal: RemoteError | None = None
@@ -44,6 +44,7 @@ class Receiver(Sender):
         self.refusal = refusal
         self.questions = 0
         self._accepted = ACCEPTED[role, State.OPENING]
+        self._max_control = limits.max_question if role is Role.SERVER else MAX_CONTROL
         self._parting = 0.0
 
     def _validate(
@@ -52,7 +53,9 @@ class Receiver(Sender):
         """Raise RemoteError when this header is not allowed in the current state."""
         if (kind, flags) not in self._accepted or reserved:
             frames.judge_header(kind, flags, reserved, frame_id, self.state.name)
-        frames.judge_length(length, kind, flags, self.limits.max_frame, frame_id)
+        is_data = (kind, flags) in frames.DATA
+        limit = self.limits.max_frame if is_data else self._max_control
+        frames.judge_length(length, limit, frame_id)
 
     def _control(self, kind: int, flags: int, frame_id: int, payload: bytes) -> Event:
         if kind == Kind.END:
@@ -64,8 +67,11 @@ class Receiver(Sender):
         self._count_question(frame_id)
         if (kind, flags) in frames.DATA:
             return DataReceived(Kind(kind), payload, frame_id)
-        models = ANSWERS if flags & ANSWER else QUESTIONS
-        message = decode(models[kind], payload, frame_id)
+        if flags & ANSWER:
+            message = decode(ANSWERS[kind], payload, frame_id)
+        else:
+            bounds = self.limits.question_bounds
+            message = decode(QUESTIONS[kind], payload, frame_id, bounds)
         if kind == Kind.OPEN:
             return self._opened(message, frame_id)
         if flags & ANSWER:

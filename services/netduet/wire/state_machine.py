@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from netduet.wire.frames import ANSWER, Kind
+from netduet.wire.strict_json import JsonBounds
 
 
 class Role(Enum):
@@ -116,6 +117,8 @@ class Limits:
 
     max_frame: int = 1024 * 1024
     max_text: int = 1024
+    max_question: int = 2048
+    max_fields: int = 64
     max_questions: int = 1000
     first_byte: float = 10.0
     opening: float = 5.0
@@ -126,3 +129,8 @@ class Limits:
     linger_bytes: int = 4 * 1024 * 1024
     plain_linger: float = 30.0
     plain_linger_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def question_bounds(self) -> JsonBounds:
+        """The bounds of a question's JSON."""
+        return JsonBounds(self.max_question, self.max_fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from netduet.wire.errors import Code, RemoteError
@@ -16,8 +17,35 @@ MAX_DIGITS: Final = 20
 """Digits an integer may have: 2**64 has 20; long ones take long (CVE-2020-10735)."""
 
 
+@dataclass(frozen=True, slots=True)
+class JsonBounds:
+    """What a payload may have at most: bytes, and fields and elements in all."""
+
+    size: int
+    fields: int
+
+
 class _FormError(ValueError):
     """A form of JSON that a control payload must not have."""
+
+
+def judge_bounds(payload: bytes, bounds: JsonBounds, frame_id: int) -> None:
+    """Raise RemoteError when a payload exceeds its bounds, without parsing it.
+
+    Each field or element follows a bracket or a comma, so these are counted. Those
+    inside strings count too: no question has such a string.
+    """
+    size = len(payload)
+    facts: dict[str, int | str]
+    if size > bounds.size:
+        message = f"a payload of {size} bytes: at most {bounds.size} here"
+        facts = {"length": size, "limit": bounds.size}
+        raise RemoteError(Code.TOO_LARGE, message, facts, frame_id)
+    # A payload this short cannot have more fields: spare it the counting.
+    if size > bounds.fields and sum(map(payload.count, b",[{")) > bounds.fields:
+        message = f"control payload: more than {bounds.fields} fields"
+        facts = {"limit": bounds.fields}
+        raise RemoteError(Code.BAD_MESSAGE, message, facts, frame_id)
 
 
 def parse_object(payload: bytes, frame_id: int) -> dict[str, Any]:
