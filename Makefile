@@ -1,6 +1,6 @@
 # Every target creates what it needs, including the virtual environment.
 .DEFAULT_GOAL := help
-.PHONY: help up down run logs images base test lab lint types arch docs lock clean
+.PHONY: help up down run logs images base test lab chaos lint types arch docs lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -33,6 +33,9 @@ test: $(READY) ## Run all tests; container tests need an engine and never skip
 
 lab: $(READY) ## Test netduet on deliberately broken networks; write docs/lab.md
 	@$(BIN)/python -m tests.lab
+
+chaos: $(READY) ## Attack and disturb real processes; write docs/reliability.md
+	@$(BIN)/python -m tests.chaos
 
 lint: $(READY) ## Check style and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
