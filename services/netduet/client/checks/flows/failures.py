@@ -66,6 +66,17 @@ EXPLAINED_BALANCE: Final[tuple[str, ...]] = (
 )
 """Findings about backends that follow from paths, if no instance is missing."""
 
+INTERRUPTED_CONSEQUENCES: Final[tuple[str, ...]] = (
+    "close.interrupted",
+    "idle.closed",
+    "idle.interrupted",
+    "idle.reset",
+    "load.cut",
+    "size.cut",
+    "stream.old_connections",
+)
+"""Findings of other checks that follow from connections that are ended on the way."""
+
 TABLE_CONSEQUENCES: Final[tuple[str, ...]] = (
     *BREAKING,
     *EXPLAINED_BALANCE,
@@ -186,6 +197,32 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "connect to each server's own address: are connections stable there?",
         ),
         severity=Severity.DATA,
+    ),
+    Failure(
+        "flows.interrupted",
+        "connections in use are interrupted",
+        (
+            "Of several connections with an exchange every 150 ms, some ended without a "
+            "reason, while the same server answered new ones."
+        ),
+        Location.INTERMEDIARY,
+        (
+            "a proxy or firewall ends connections after a time, or resets them at random",
+            (
+                "a firewall or NAT forgets connections that are in use: its table is full, "
+                "or its rules were loaded anew"
+            ),
+            "a device for intrusion prevention resets connections",
+        ),
+        (
+            (
+                "check whether they end after the same time or number of bytes: netduet "
+                "check --profile full --checks idle,stream"
+            ),
+            "look at the logs and limits of proxies and firewalls in between",
+            "check the connection table: conntrack -S, dmesg | grep conntrack",
+        ),
+        severity=Severity.STALL,
     ),
     Failure(
         "flows.table_full",

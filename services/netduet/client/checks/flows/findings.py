@@ -9,6 +9,7 @@ from typing import Final
 from netduet.client.checks.flows.failures import (
     BREAKING,
     EXPLAINED_BALANCE,
+    INTERRUPTED_CONSEQUENCES,
     LOSSES,
     SIZES,
     TABLE_CONSEQUENCES,
@@ -239,7 +240,7 @@ def moved(result: FlowsResult, connections: Sequence[HeldFlow]) -> Finding:
             Side.CLIENT,
             (
                 f"source port {first.port}: first {first.instance}, then "
-                f"{first.instance_after}; the first still answers on other connections"
+                f"{first.instance_after}; the first still answers other connections"
             ),
         ),
     )
@@ -250,6 +251,23 @@ def moved(result: FlowsResult, connections: Sequence[HeldFlow]) -> Finding:
         evidence,
         figures,
         explains=BREAKING + EXPLAINED_BALANCE,
+    )
+
+
+def interrupted(result: FlowsResult, connections: Sequence[HeldFlow]) -> Finding:
+    """Return the finding that connections in use end while their server goes on."""
+    seen = (
+        f"{result.address}: {len(connections)} of {len(result.held)} connections ended "
+        f"within {result.held_seconds:.1f} s while they were in use, and the same server "
+        "answered new ones afterwards"
+    )
+    errors = Counter(each.error for each in connections).most_common(2)
+    evidence: Evidence = (
+        (Side.CLIENT, "; ".join(f"{number}×: {text}" for text, number in errors)),
+    )
+    figures: Figures = {"interrupted": len(connections), "held": len(result.held)}
+    return Finding(
+        "flows.interrupted", seen, evidence, figures, explains=INTERRUPTED_CONSEQUENCES
     )
 
 
@@ -271,7 +289,14 @@ def duplicate_address(result: FlowsResult) -> Finding:
         seen,
         ((Side.CLIENT, text),),
         figures,
-        explains=(*BREAKING, *EXPLAINED_BALANCE, *LOSSES, "flows.moved", "flows.dead"),
+        explains=(
+            *BREAKING,
+            *EXPLAINED_BALANCE,
+            *LOSSES,
+            "flows.moved",
+            "flows.dead",
+            "flows.interrupted",
+        ),
     )
 
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.flows.instance_statistics import MIN_MOVED
 from netduet.client.checks.flows.results import FlowPlan, HeldFlow
 from netduet.client.net.dial import connect
 from netduet.client.net.framed_connection import (
@@ -40,6 +41,11 @@ _MIN_HELD: Final = 4
 _PATH_SHARE: Final = 0.2
 """Share of a slow path's rate that the questions take."""
 
+_RETURN_SECONDS: Final = 6.0
+"""Seconds for which the first instance is waited for, once connections have moved."""
+_RETURN_INTERVAL_SECONDS: Final = 0.2
+"""Seconds between two connections meanwhile."""
+
 
 async def hold(
     address: Address, timeouts: Timeouts, plan: FlowPlan
@@ -56,7 +62,43 @@ async def hold(
     held = await asyncio.gather(
         *(_hold(address, timeouts, port, pause, deadline) for port in ports)
     )
-    return tuple(each for each in held if each is not None)
+    return await _find_returned(
+        address, timeouts, tuple(each for each in held if each is not None)
+    )
+
+
+async def _find_returned(
+    address: Address, timeouts: Timeouts, held: tuple[HeldFlow, ...]
+) -> tuple[HeldFlow, ...]:
+    """Find out which instances answer again, after their connections had moved.
+
+    One that was restarted, removed or replaced never does. If some other connection
+    does not show it, new ones are made for a while.
+    """
+    moved = [each for each in held if each.has_moved]
+    if len(moved) < MIN_MOVED:
+        return held
+    gone = {each.boot_id for each in moved}
+    returned = {
+        each.boot_id
+        for each in moved
+        if any(
+            other.boot_id == each.boot_id and other.answered_at > each.end
+            for other in held
+        )
+    }
+    deadline = time.monotonic() + _RETURN_SECONDS
+    while not returned and time.monotonic() < deadline:
+        await asyncio.sleep(_RETURN_INTERVAL_SECONDS)
+        connection = await _open(address, timeouts)
+        if connection is not None:
+            returned = gone & {connection.welcome.boot_id}
+            await connection.end(timeouts.answer)
+            connection.close()
+    return tuple(
+        replace(each, returned=each.has_moved and each.boot_id in returned)
+        for each in held
+    )
 
 
 async def _hold(
@@ -79,10 +121,15 @@ async def _hold(
         if connection.ending is None:
             await connection.end(timeouts.answer)
             return held
-        error = connection.ending.detail or connection.ending.how
+        ending = connection.ending
+        held = replace(
+            held,
+            error=ending.detail or ending.how,
+            announced=ending.how == "error",
+        )
     finally:
         connection.close()
-    return await _look_again(address, timeouts, replace(held, error=error))
+    return await _look_again(address, timeouts, held)
 
 
 async def _look_again(address: Address, timeouts: Timeouts, held: HeldFlow) -> HeldFlow:
@@ -99,7 +146,7 @@ async def _look_again(address: Address, timeouts: Timeouts, held: HeldFlow) -> H
 
 
 async def _open(
-    address: Address, timeouts: Timeouts, port: int
+    address: Address, timeouts: Timeouts, port: int = 0
 ) -> FramedConnection | None:
     timeout = min(timeouts.connect, _CONNECT_SECONDS)
     result = await connect(address, timeout, port)

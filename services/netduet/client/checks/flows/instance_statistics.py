@@ -14,8 +14,11 @@ from netduet.client.results.location import Direction
 from netduet.client.stats.instances import FailingInstance, most_failing
 from netduet.client.stats.proportions import lower_bound
 
-_MIN_MOVED: Final = 2
+MIN_MOVED: Final = 2
 """Connections that must have moved: a single one may have ended for another reason."""
+
+_MIN_INTERRUPTED: Final = 3
+"""Connections that must have been interrupted while their server went on."""
 
 _MIN_MAC_CHANGES: Final = 2
 """Changes of the MAC address that make turns: a failover is one change."""
@@ -75,18 +78,16 @@ def _trials_by_instance(flows: TransportFlows) -> dict[str, list[PortTrial]]:
 def moved_connections(held: tuple[HeldFlow, ...]) -> tuple[HeldFlow, ...]:
     """Return the connections that another instance took over.
 
-    The instance that had them must still answer: else it was restarted or removed.
+    The instance that had them must answer again: else it was restarted or removed.
     """
-    moved = [
-        each
-        for each in held
-        if each.has_moved
-        and any(
-            other.boot_id == each.boot_id and other.answered_at > each.end
-            for other in held
-        )
-    ]
-    return tuple(moved) if len(moved) >= _MIN_MOVED else ()
+    moved = tuple(each for each in held if each.has_moved and each.returned)
+    return moved if len(moved) >= MIN_MOVED else ()
+
+
+def interrupted_connections(held: tuple[HeldFlow, ...]) -> tuple[HeldFlow, ...]:
+    """Return the connections that ended although their instance still answers."""
+    interrupted = tuple(each for each in held if each.was_interrupted)
+    return interrupted if len(interrupted) >= _MIN_INTERRUPTED else ()
 
 
 def takes_turns(link_addresses: tuple[str, ...]) -> bool:

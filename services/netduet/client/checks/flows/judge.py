@@ -10,6 +10,7 @@ from netduet.client.checks.flows import findings
 from netduet.client.checks.flows.instance_statistics import (
     hole_instance,
     instance_names,
+    interrupted_connections,
     lossy_instance,
     moved_connections,
     takes_turns,
@@ -52,6 +53,9 @@ def _findings(result: FlowsResult, max_loss: float) -> Iterator[Finding]:
     moved = moved_connections(result.held)
     if moved:
         yield findings.moved(result, moved)
+    interrupted = interrupted_connections(result.held)
+    if interrupted:
+        yield findings.interrupted(result, interrupted)
     counts = [(flows, stopped_after(flows)) for flows in result.flows]
     stops = [(flows, count) for flows, count in counts if count is not None]
     if stops:
@@ -118,6 +122,14 @@ def _passing(flows: TransportFlows) -> str:
 
 
 def _remarks(result: FlowsResult) -> Iterator[str]:
+    ended = [each for each in result.held if each.error]
+    if ended:
+        replaced = sum(each.has_moved for each in ended)
+        text = f", and another instance answers since, to {replaced} of them"
+        yield (
+            f"{result.address}: {len(ended)} of {len(result.held)} connections that were "
+            f"held ended ({ended[0].error}){text * bool(replaced)}"
+        )
     for flows in result.flows:
         largest, smallest = flows.path_mtus
         if largest > smallest:

@@ -149,9 +149,11 @@ class TransportFlows(Timed):
 class HeldFlow:
     """A connection that was held open.
 
-    ``error`` is how it ended, "" if it did not, at ``end``; ``answered_at`` is when it was
-    last answered. ``instance_after`` answered a new connection from the same source port
-    afterwards, None if none did. Times are monotonic seconds.
+    ``error`` is how it ended, "" if it did not, at ``end``; ``announced`` if the server
+    gave a reason for it. ``answered_at`` is when it was last answered. ``instance_after``
+    answered a new connection from the same source port afterwards, None if none did.
+    ``returned`` if its first instance answered once more, after another one had. Times
+    are monotonic seconds.
     """
 
     port: int
@@ -162,6 +164,14 @@ class HeldFlow:
     end: float = 0.0
     instance_after: Instance | None = None
     boot_id_after: str = ""
+    announced: bool = False
+    returned: bool = False
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether it ended without a reason, though its instance still answers."""
+        same = self.boot_id_after == self.boot_id
+        return bool(self.error) and same and not self.announced
 
     @property
     def has_moved(self) -> bool:

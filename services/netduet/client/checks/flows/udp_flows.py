@@ -173,10 +173,9 @@ def _lose_first_only(ports: Sequence[SourcePort]) -> bool:
     """Whether most ports fail at first, and hardly any when it is tried again."""
     failed = [each for each in ports if not each.first.passed]
     passed = sum(each.again[0].passed for each in failed if each.again)
-    return (
-        len(failed) > _MIN_FAILED_SHARE * len(ports)
-        and passed >= _MIN_PASSED_SHARE * len(failed)
-    )
+    return len(failed) > _MIN_FAILED_SHARE * len(
+        ports
+    ) and passed >= _MIN_PASSED_SHARE * len(failed)
 
 
 def _try_first_datagrams(

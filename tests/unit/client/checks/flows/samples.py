@@ -84,7 +84,9 @@ def found(judgement: Judgement) -> Finding:
     return finding
 
 
-def held_flow(port: int, first: str, error: str = "", after: str = "") -> HeldFlow:
+def held_flow(
+    port: int, first: str, error: str = "", after: str = "", *, returned: bool = False
+) -> HeldFlow:
     """Return a held connection; ``first`` and ``after`` are instances."""
     return HeldFlow(
         port,
@@ -95,4 +97,5 @@ def held_flow(port: int, first: str, error: str = "", after: str = "") -> HeldFl
         end=2.1 if error else 9.0,
         instance_after=Instance(after) if after else None,
         boot_id_after=f"id of {after}" if after else "",
+        returned=returned,
     )

@@ -286,8 +286,8 @@ def test_lossy_instance_is_named() -> None:
 
 
 MOVED = (
-    held_flow(1, "a", "ECONNRESET", "b"),
-    held_flow(2, "b", "ECONNRESET", "a"),
+    held_flow(1, "a", "ECONNRESET", "b", returned=True),
+    held_flow(2, "b", "ECONNRESET", "a", returned=True),
     held_flow(3, "a"),
     held_flow(4, "b"),
 )
@@ -301,14 +301,40 @@ def test_moved_connections() -> None:
     assert "load.cut" in finding.explains
 
 
-def test_restarted_server_is_no_move() -> None:
-    """The instance that had the connections is gone."""
+def test_replaced_server_is_no_move() -> None:
+    """The instance that had the connections answers no more: a note says so."""
     held = (
         held_flow(1, "a", "ECONNRESET", "b"),
         held_flow(2, "a", "ECONNRESET", "b"),
         held_flow(3, "b"),
     )
+    judgement = judged(flows_of((), FAILED), held=held)
+    assert not judgement.findings
+    assert "2 of 3 connections that were held ended" in judgement.remarks[0]
+
+
+INTERRUPTED = tuple(held_flow(port, "a", "ECONNRESET", "a") for port in (1, 2, 3))
+
+
+def test_interrupted_connections_of_a_server_that_goes_on() -> None:
+    """It answers new connections at once: something in between ended the old ones."""
+    held = (*INTERRUPTED, held_flow(4, "a"))
+    finding = found(judged(flows_of((), FAILED), held=held))
+    assert finding.failure == "flows.interrupted"
+    assert "3 of 4 connections ended" in finding.seen
+
+
+def test_announced_end_is_no_interruption() -> None:
+    """The server itself said why it ended them."""
+    held = tuple(replace(each, announced=True) for each in INTERRUPTED)
     assert not judged(flows_of((), FAILED), held=held).findings
+
+
+def test_two_interrupted_connections_may_be_chance() -> None:
+    """They are a note."""
+    judgement = judged(flows_of((), FAILED), held=INTERRUPTED[:2])
+    assert not judgement.findings
+    assert judgement.remarks
 
 
 def test_single_reset_is_no_move() -> None:
