@@ -34,7 +34,16 @@ def attach_filter(listener: socket.socket, offset: int, mask: int, value: int) -
         (0x06, 0, 0, _PASS),  # ret
         (0x06, 0, 0, _DROP),
     )
+    _attach(listener, program)
+
+
+def cut_off(sock: socket.socket) -> None:
+    """Drop all that comes, so that this end neither acknowledges nor hears anything."""
+    _attach(sock, ((0x06, 0, 0, _DROP),))
+
+
+def _attach(sock: socket.socket, program: tuple[_Instruction, ...]) -> None:
     code = b"".join(struct.pack("HBBI", *each) for each in program)
     kept = ctypes.create_string_buffer(code)
     header = struct.pack("HP", len(program), ctypes.addressof(kept))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)

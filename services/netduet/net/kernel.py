@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import resource
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ _MAX_INTERFACE_INDEX: Final = 2**31 - 1
 _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
 """Index of the drops in SO_MEMINFO (SK_MEMINFO_DROPS)."""
+_KEEPALIVE_PROBES: Final = 3
+"""Number of keep-alive probes without an answer that prove a peer gone."""
 
 
 def socket_drops(descriptor: int) -> int | None:
@@ -109,6 +112,37 @@ def refuse_new_connections(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def detect_dead_peers(sock: socket.socket, seconds: float) -> None:
+    """Have the kernel end connections whose peer is gone, about ``seconds`` after its end.
+
+    Keep-alive probes find a peer that is gone while nothing is under way, and
+    TCP_USER_TIMEOUT one that acknowledges nothing, or keeps its window shut (tcp(7), RFC
+    5482). Connections inherit both from the listening socket. A kernel without an option
+    does without.
+    """
+    whole = math.ceil(seconds)
+    idle = max(1, whole // 2)
+    for level, name, value in (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle),
+        (
+            socket.IPPROTO_TCP,
+            socket.TCP_KEEPINTVL,
+            max(1, (whole - idle) // _KEEPALIVE_PROBES),
+        ),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, whole * 1000),
+    ):
+        with suppress(OSError):
+            sock.setsockopt(level, name, value)
+
+
+def set_keepalive(descriptor: int, *, is_on: bool) -> None:
+    """Turn keep-alive probes on or off; a connection that is gone is left alone."""
+    with suppress(OSError), _borrowed(descriptor) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(is_on))
 
 
 def reset_on_close(descriptor: int) -> None:

@@ -44,6 +44,9 @@ _ACCEPT_QUEUE_SECONDS: Final = 0.8
 Below one second, after which a dropped SYN is retransmitted: else the listener would
 close during the handshakes of the connections that it held off."""
 
+_WRITE_TIMEOUT_MARGIN_SECONDS: Final = 2.0
+"""Seconds by which the kernel's limit exceeds ``write_timeout``, which says more."""
+
 _LOBBY_SECONDS: Final = 1.0
 """Seconds for a refused peer's first bytes, which decide in which protocol it gets the reason."""
 
@@ -152,7 +155,8 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        listener = Listener(sockets.tcp, self._accept)
+        timeout = self._settings.write_timeout + _WRITE_TIMEOUT_MARGIN_SECONDS
+        listener = Listener(sockets.tcp, self._accept, timeout)
         handlers = self._context.handlers
         flows = UdpFlowCounters()
         endpoints = [

@@ -31,10 +31,15 @@ class Listener:
         self,
         sockets: list[socket.socket],
         accept: Callable[[int | None], asyncio.BaseProtocol],
+        dead_peer_timeout: float = 12.0,
     ) -> None:
-        """Take over bound sockets; ``accept`` gets the listener's descriptor."""
+        """Take over bound sockets; ``accept`` gets the listener's descriptor.
+
+        Connections to peers that are gone end after ``dead_peer_timeout`` seconds.
+        """
         self._sockets = sockets
         self._accept = accept
+        self._dead_peer_timeout = dead_peer_timeout
         self._held: list[socket.socket] = []  # the same, for the end
         self._servers: list[asyncio.Server] = []
 
@@ -48,6 +53,7 @@ class Listener:
         for sock in self._sockets:
             address, port = sock.getsockname()[:2]
             accept = partial(self._accept, sock.fileno())
+            kernel.detect_dead_peers(sock, self._dead_peer_timeout)
             try:
                 sock.listen(backlog)  # uvloop reports no error
             except OSError as error:

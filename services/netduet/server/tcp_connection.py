@@ -31,7 +31,7 @@ from netduet.wire.events import (
     PeerFailed,
     RequestReceived,
 )
-from netduet.wire.frames import MIN_RUN_ID
+from netduet.wire.frames import MIN_RUN_ID, Kind
 from netduet.wire.state_machine import Role, State
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class TcpConnection(asyncio.Protocol):
             self._delayed.cancel()
         if exc is not None:
             writer.fail(exc)
-            writer.end("reset", "client")
+            is_gone = isinstance(exc, TimeoutError)
+            writer.end("unreachable" if is_gone else "reset", "client")
         writer.end("eof", "client")
         record = self._record()
         if self._entry is not None:
@@ -246,6 +247,7 @@ class TcpConnection(asyncio.Protocol):
 
     def _answer(self, request: RequestReceived) -> None:
         """Answer a request at once if possible; the others take time."""
+        self._writer.set_keepalive(is_on=request.kind is not Kind.HOLD)
         answers = self._context.handlers.answers
         if request.kind in answers:
             origin = RequestOrigin(self._writer.descriptor(), self.listener)

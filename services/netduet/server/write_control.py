@@ -54,6 +54,7 @@ class WriteControl:
         "ended",
         "ended_by",
         "error",
+        "keepalive",
         "loop",
         "wire",
     )
@@ -81,6 +82,8 @@ class WriteControl:
         self._acked = 0
         self.abort_on_close = False
         """Abort when the protocol is done, because the peer still sends."""
+        self.keepalive = True
+        """Whether the kernel probes a silent peer, as the listener has set it."""
         self.ended: str | None = None
         self.ended_by: str | None = None
         self.error: BaseException | None = None
@@ -161,6 +164,12 @@ class WriteControl:
         """Reset the connection now."""
         kernel.reset_on_close(self.descriptor())
         self._transport.abort()
+
+    def set_keepalive(self, *, is_on: bool) -> None:
+        """Have the kernel probe a silent peer or not; HOLD is for real silence."""
+        if is_on is not self.keepalive:
+            self.keepalive = is_on
+            kernel.set_keepalive(self.descriptor(), is_on=is_on)
 
     def descriptor(self) -> int:
         """Return the socket's descriptor."""

@@ -87,7 +87,8 @@ class HeldConnection:
             if by_server:
                 return HoldOutcome.ENDED_BY_SERVER
             return HoldOutcome.RESET if how == Cause.RESET else HoldOutcome.CLOSED
-        if entry is not None and entry.ended is not None and not by_server:
+        is_closed = entry is not None and entry.ended not in {None, "unreachable"}
+        if entry is not None and is_closed and not by_server:
             return HoldOutcome.RESET if entry.ended == "reset" else HoldOutcome.CLOSED
         return HoldOutcome.SILENT
 
