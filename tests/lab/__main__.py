@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from tests.lab import container, matrix
+from tests.lab import container, matrix, run
 
 PAGE: Final = container.ROOT / "docs/lab.md"
 
@@ -19,14 +19,15 @@ PAGE: Final = container.ROOT / "docs/lab.md"
 def main(words: list[str]) -> int:
     """Run what the command line asks for."""
     image = container.build()
+    named = bool(run.parse_words(words).names)
     start = time.monotonic()
     results = []
     for result in container.run(image, *words):
         results.append(result)
-        _tell(result, fully=bool(words))
+        _tell(result, fully=named)
     seconds = time.monotonic() - start
     wrong = [entry for entry in results if entry["wrong"]]
-    if not words:
+    if not named:
         page = matrix.page(results, seconds, datetime.now(UTC).date())
         PAGE.write_text(page, encoding="utf-8")
         print(f"\n{page}")

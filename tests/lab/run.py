@@ -54,8 +54,8 @@ _EXTRA_SECONDS: Final = 240.0
 _TIMEOUT_SECONDS: Final = 20.0
 
 
-def main() -> None:
-    """Run the networks that are asked for."""
+def parse_words(words: list[str]) -> argparse.Namespace:
+    """Return the options and the names of networks that a command line asks for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--representative", action="store_true")
     parser.add_argument("--at-once", type=int, default=MAX_PARALLEL)
@@ -63,7 +63,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--profile")
     parser.add_argument("names", nargs="*")
-    asked = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Run the networks that are asked for."""
+    asked = parse_words(sys.argv[1:])
     # An engine mounts it read-only for all that are not privileged.
     subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
     # Once, or each client and server would compile the project for itself.

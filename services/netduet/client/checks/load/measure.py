@@ -62,7 +62,7 @@ class LoadPlan:
 
 
 PLANS: Final = {
-    "quick": LoadPlan(0.25, TransferExtent(0.4, 24 * MIB), None, 2, 0.01),
+    "quick": LoadPlan(0.25, TransferExtent(0.4, 24 * MIB, 20 * MIB), None, 2, 0.01),
     "full": LoadPlan(
         2.0, TransferExtent(4.0, 512 * MIB), TransferExtent(3.0, 256 * MIB), 4, 0.02
     ),

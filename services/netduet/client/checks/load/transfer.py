@@ -78,12 +78,28 @@ _LAST_REPORT_SECONDS: Final = 0.8
 _PATTERN_COUNT: Final = 4
 
 
+_MAX_EXTENSION_SECONDS: Final = 0.9
+"""Seconds by which a transfer may be longer to carry its least number of bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransferExtent:
-    """Maximum duration and bytes of a transfer."""
+    """Maximum duration and bytes of a transfer.
+
+    It is a little longer if it then carries ``least_bytes``: devices that cut connections
+    after a number of bytes must show on a busy host, too.
+    """
 
     seconds: float
     max_bytes: int
+    least_bytes: int = 0
+
+    def is_worth_longer(self, carried: int, seconds: float) -> bool:
+        """Whether the rest of the least bytes would follow soon at the rate so far."""
+        if not 0 < carried < self.least_bytes:
+            return False
+        needed = seconds * self.least_bytes / carried
+        return needed <= self.seconds + _MAX_EXTENSION_SECONDS
 
 
 class Transfer:
@@ -241,6 +257,8 @@ class Transfer:
     def _long_enough(self, now: float) -> bool:
         """Whether the time is up, with enough polls."""
         length, passed = self._duration(), now - self._start
+        if self._extent.is_worth_longer(self._arrived, passed):
+            return False
         if passed >= length and self._loses_much():
             length += _LOSSY_SECONDS
         enough_polls = self._polls * _POLL_SECONDS >= length * _MIN_POLLED_SHARE
