@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import select
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from netduet.server.tcp_connection import TcpConnection
-from netduet.wire.frames import Kind, serialize
+from netduet.wire import payload_pattern
+from netduet.wire.frames import ANSWER, Kind, serialize
+from netduet.wire.sender import PIECE_BYTES
 from tests.integration.conftest import ServeCommand, StartServer
 from tests.integration.framed_client import FramedClient, opening, reset
 from tests.integration.servers import TIMEOUT_SECONDS, ServerProcess, wait_until
@@ -171,6 +175,54 @@ def read_slowly(sock: socket.socket) -> int:
         received += len(piece)
         time.sleep(0.002)  # what this client does, not what the test waits for
     return received
+
+
+async def test_peer_that_reads_a_little_is_reset_too(
+    start_server: StartServer,
+) -> None:
+    """What window probes carry is no reading."""
+    running = await start_server(write_timeout=1.0)
+    with stuck(running.port) as sock:
+        await asyncio.to_thread(fill, sock)
+        while not running.lines.of("connection.closed"):
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                sock.recv(100)
+            await asyncio.sleep(0.1)  # what this client does
+        assert running.server._counters.limits == {"write": 1}
+
+
+async def test_large_answers_are_read_whole(start_server: StartServer) -> None:
+    """Of an answer one piece waits at a time, and the pieces make up the answer."""
+    running = await start_server()
+    size = 1024 * KIB
+    asked = json.dumps({"size": size, "seed": 5}).encode()
+    ways = ("finish", "after_eof")
+    ends = [
+        json.dumps({"how": how, "delay": 0, "size": size, "seed": 6}).encode()
+        for how in ways
+    ]
+    most = 0
+
+    def read(sock: socket.socket) -> bytes:
+        return b"".join(iter(partial(sock.recv, 16 * KIB), b""))
+
+    for end in ends:
+        with stuck(running.port) as sock:
+            sock.sendall(serialize(Kind.SOURCE, asked) * 2 + serialize(Kind.CLOSE, end))
+            sock.shutdown(socket.SHUT_WR)
+            await wait_until(lambda: bool(running.server._connections))
+            [connection] = running.server._connections
+            reading = asyncio.create_task(asyncio.to_thread(read, sock))
+            while not reading.done():
+                transport = connection._writer._transport
+                most = max(most, transport.get_write_buffer_size())
+                await asyncio.sleep(0)
+            answers = await reading
+        pattern, last = (payload_pattern.make(size, seed) for seed in (5, 6))
+        source = serialize(Kind.SOURCE, pattern, flags=ANSWER)
+        assert answers.endswith(source * 2 + serialize(Kind.CLOSE, last, flags=ANSWER))
+        await wait_until(lambda: not running.server._connections)
+    assert 0 < most <= 64 * KIB + PIECE_BYTES + KIB
 
 
 WAYS = {

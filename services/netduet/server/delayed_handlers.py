@@ -1,6 +1,6 @@
 """Requests of one connection that take time.
 
-SOURCE: answers made one at a time. HOLD: an idle connection, which the server may end
+SOURCE: answers made piece by piece. HOLD: an idle connection, which the server may end
 by an answer. CLOSE: the ways to close a connection that a test asks for. ``handlers``
 has the requests that are answered at once.
 """
@@ -18,6 +18,7 @@ from netduet.wire.messages import (
     HoldQuestion,
     SourceQuestion,
 )
+from netduet.wire.sender import PIECE_BYTES
 from netduet.wire.state_machine import State
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class DelayedHandlers:
         writer = self._writer
         match request:
             case SourceQuestion(size=size, seed=seed):
-                make = partial(payload_pattern.make, size, seed)
-                writer.wire.promise(Kind.SOURCE, make, frame_id)
+                writer.wire.promise(Kind.SOURCE, size, seed, frame_id)
                 writer.pause_reading()
             case HoldQuestion(seconds=seconds, speak=speak):
                 self._answer_hold(frame_id, spoke=False)
@@ -95,5 +95,9 @@ class DelayedHandlers:
             wire.half_close()
 
     def _answer_close(self, request: CloseQuestion, frame_id: int) -> None:
-        pattern = payload_pattern.make(request.size, request.seed)
-        self._writer.wire.answer(Kind.CLOSE, pattern, frame_id)
+        wire, size, seed = self._writer.wire, request.size, request.seed
+        if size > PIECE_BYTES:
+            wire.promise(Kind.CLOSE, size, seed, frame_id)
+            self._writer.pause_reading()
+        else:
+            wire.answer(Kind.CLOSE, payload_pattern.make(size, seed), frame_id)

@@ -105,7 +105,7 @@ class ServerSettings(Settings):
     """Maximum time for which a client may ask the server to hold an idle connection."""
 
     write_timeout: Seconds = 10.0
-    """Time after which a client that reads nothing while responses are pending is reset; 2 s later, the kernel ends a connection whose peer acknowledges nothing."""
+    """Time after which a client that reads less than 4 KiB while responses are pending is reset; 2 s later, the kernel ends a connection whose peer acknowledges nothing."""
 
     linger: Seconds = 2.0
     """Time a netduet client has to close its connection after the server's FIN."""

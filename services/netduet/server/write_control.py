@@ -1,8 +1,8 @@
 """The write side of a TCP connection: back-pressure, timers, and how it closes.
 
 The server does not read from a peer that does not read, and resets a peer that
-acknowledges nothing for the write timeout. Promised answers are made one per loop turn,
-when the write buffer has room.
+acknowledges too little for the write timeout. Promised answers are made one per loop
+turn, piece by piece, when the write buffer has room.
 """
 
 from __future__ import annotations
@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 DEADLINE_GRACE: Final = 0.1
 """Seconds between a deadline and its check: see ``WriteControl._on_timer``."""
 
-STALL_CHECKS_PER_TIMEOUT: Final = 4
+STALL_CHECKS_PER_TIMEOUT: Final = 10
 """How often within a write timeout to check whether the peer reads."""
+
+MIN_PROGRESS_BYTES: Final = 4096
+"""Bytes that a peer must acknowledge within the write timeout.
+
+One that reads nothing still takes a few segments, by window probes (RFC 9293
+§3.8.6.1)."""
 
 _LINGERING: Final = frozenset({State.GREETED, State.LINGER})
 
@@ -123,7 +129,7 @@ class WriteControl:
             transport.write(out[0] if len(out) == 1 else b"".join(out))
             if out[-1] == SEND_EOF:
                 self._write_eof()
-        if self.wire.state is State.CLOSED:
+        if self.wire.state is State.CLOSED and not self.wire.owed:
             self._close(now)
             return
         deadline = self.wire.deadline
@@ -204,9 +210,12 @@ class WriteControl:
         if self._paused_at is None or self._buffer_full or self._transport.is_closing():
             return
         now = self.loop.time()
-        self.send(now)
-        if self._buffer_full or self._transport.is_closing():
-            return  # until resume_writing
+        while True:
+            self.send(now)
+            if self._buffer_full or self._transport.is_closing():
+                return  # until resume_writing
+            if not self.wire.is_amid_answer:
+                break  # else at once: the pattern of the answer is still at hand
         if self.wire.owed:
             self.loop.call_soon(self._continue)
         elif self._reset_when_flushed:
@@ -282,14 +291,14 @@ class WriteControl:
             self.set_timer(now)
 
     def _check_stall(self, now: float) -> None:
-        """Reset a peer that has acknowledged nothing for the whole write timeout.
+        """Reset a peer that has acknowledged too little for the whole write timeout.
 
         Acknowledged bytes are what counts: the kernel reports room in its buffer again
         only when a third of it is free, megabytes later.
         """
         acked = bytes_acked(self.descriptor())
         stalled_since = cast("float", self._stalled_since)
-        if acked > self._acked:
+        if acked >= self._acked + MIN_PROGRESS_BYTES:
             self._stalled_since, self._acked = now, acked
         elif now >= stalled_since + self._context.write_timeout:
             self._context.counters.limit("write")

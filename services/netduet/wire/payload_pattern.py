@@ -22,6 +22,16 @@ def make(size: int, seed: int) -> bytes:
     return _kept(size, seed) if size <= _KEPT_SIZE else _made(size, seed)
 
 
+def piece(size: int, seed: int, start: int, stop: int) -> bytes:
+    """Return the bytes from ``start`` to ``stop`` of a pattern of ``size`` bytes.
+
+    SHAKE128 gives its output from the first byte on, so the whole is made for a piece;
+    the last large pattern is cached, for the pieces that follow at once.
+    """
+    whole = make(size, seed) if size <= _KEPT_SIZE else _last_large(size, seed)
+    return whole[start:stop]
+
+
 def _made(size: int, seed: int) -> bytes:
     head = seed.to_bytes(SEED_SIZE, "big")
     if size <= SEED_SIZE:
@@ -30,6 +40,7 @@ def _made(size: int, seed: int) -> bytes:
 
 
 _kept = lru_cache(_MAX_KEPT)(_made)
+_last_large = lru_cache(1)(_made)
 
 
 def changed_at(data: bytes) -> int | None:

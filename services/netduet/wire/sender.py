@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel
 
-from netduet.wire import echo, frames
+from netduet.wire import echo, frames, payload_pattern
 from netduet.wire.errors import LocalError, RemoteError
 from netduet.wire.events import EchoReceived, PeerFailed
-from netduet.wire.frames import ANSWER, FLAGS_OFFSET, MAGIC, MAX_CONTROL, Kind
+from netduet.wire.frames import ANSWER, FLAGS_OFFSET, HEADER, MAGIC, MAX_CONTROL, Kind
 from netduet.wire.messages import ErrorMessage, Open, Welcome, encode
 from netduet.wire.state_machine import TRANSITIONS, Input, Limits, Role, State
 
 SEND_EOF: Final = b""
 """In ``data_to_send``: end the sending side here."""
+
+
+PIECE_BYTES: Final = 192 * 1024
+"""Bytes of a promised answer that are made at a time: what a peer that does not read
+can make this end keep."""
+
+
+@dataclass(slots=True)
+class _PromisedPattern:
+    """An answer that is made in pieces, and the bytes that are to be sent before it.
+
+    A client may ask for a thousand, so this is small.
+    """
+
+    before: Sequence[bytes | bytearray]
+    kind: Kind
+    size: int
+    seed: int
+    frame_id: int
+    made: int = 0
 
 
 class Sender:
@@ -50,23 +72,28 @@ class Sender:
         self.bytes_sent = 0
         self.frames_sent = 0
         self._out: list[bytes | bytearray] = []
-        # Promised answers, each with the bytes that are to be sent before it.
-        self._owing: list[tuple[list[bytes | bytearray], Callable[[], bytes]]] = []
+        self._owing: deque[_PromisedPattern] = deque()
         self._end_sent = False
         self._ending: list[bytes] | None = None
         self._ended = False
 
     @property
     def owed(self) -> int:
-        """The number of promised answers that are not made yet."""
+        """The number of promised answers that are not wholly made yet."""
         return len(self._owing)
+
+    @property
+    def is_amid_answer(self) -> bool:
+        """Whether a part of a promised answer is made, and the rest is not."""
+        return bool(self._owing) and self._owing[0].made > 0
 
     def data_to_send(self) -> list[bytes | bytearray]:
         """Return the bytes to send; SEND_EOF as the last item ends the sending.
 
         Call it once all events have been handled: the end of the sending (an END or
-        ERROR frame, SEND_EOF) comes after the answers. It makes at most one promised
-        answer: while more are ``owed``, call it again when there is room for one.
+        ERROR frame, SEND_EOF) comes after the answers. It makes at most one piece of a
+        promised answer, of ``PIECE_BYTES``: while answers are ``owed``, call it again
+        when there is room for one.
         """
         out = self._out
         if self._owing:
@@ -107,20 +134,16 @@ class Sender:
         if not self._ended:
             self._send_frame(self._encoded(kind, payload, ANSWER, frame_id))
 
-    def promise(self, kind: Kind, make: Callable[[], bytes], frame_id: int) -> None:
-        """Server: answer with data that is made only when it can be sent.
+    def promise(self, kind: Kind, size: int, seed: int, frame_id: int) -> None:
+        """Server: answer with a pattern that is made only when it can be sent.
 
-        So a peer that asks for much and does not read costs no memory.
+        So a peer that asks for much and does not read costs little memory.
         """
         self._demand_opened()
+        self._judge_size(kind, size, ANSWER)
         if not self._ended:
-            self._owing.append(
-                (
-                    self._out,
-                    lambda: self._encoded(kind, make(), ANSWER, frame_id),
-                )
-            )
-            self._out = []
+            before, self._out = self._out or (), []
+            self._owing.append(_PromisedPattern(before, kind, size, seed, frame_id))
 
     def refuse(self, error: RemoteError, now: float) -> None:
         """Server: end an open connection with an error (drain, a limit)."""
@@ -200,12 +223,22 @@ class Sender:
     # Helpers
 
     def _send_promised(self) -> list[bytes | bytearray]:
-        """Make the next promised answer; return it after the bytes queued before it."""
-        out, make = self._owing.pop(0)
-        frame = make()
-        self.bytes_sent += len(frame)
-        self.frames_sent += 1
-        out.append(frame)
+        """Make the next piece; the first one comes after the bytes queued before it."""
+        answer = self._owing[0]
+        size, start = answer.size, answer.made
+        stop = min(start + PIECE_BYTES, size)
+        piece = payload_pattern.piece(size, answer.seed, start, stop)
+        out: list[bytes | bytearray] = []
+        if start == 0:
+            piece = HEADER.pack(size, answer.kind, ANSWER, 0, answer.frame_id) + piece
+            out += answer.before
+            answer.before = ()
+        answer.made = stop
+        self.bytes_sent += len(piece)
+        out.append(piece)
+        if stop == size:
+            self._owing.popleft()
+            self.frames_sent += 1
         return out
 
     def _set_foreign(self) -> None:
@@ -230,11 +263,14 @@ class Sender:
         self, kind: Kind, payload: BaseModel | bytes, flags: int, frame_id: int
     ) -> bytes:
         data = payload if isinstance(payload, bytes) else encode(payload)
+        self._judge_size(kind, len(data), flags)
+        return frames.serialize(kind, data, flags=flags, id=frame_id)
+
+    def _judge_size(self, kind: Kind, size: int, flags: int) -> None:
         is_data = (kind, flags) in frames.DATA
         limit = self.limits.max_frame if is_data else MAX_CONTROL
-        if len(data) > limit:
-            raise LocalError(f"{kind.name} of {len(data)} bytes: at most {limit}")
-        return frames.serialize(kind, data, flags=flags, id=frame_id)
+        if size > limit:
+            raise LocalError(f"{kind.name} of {size} bytes: at most {limit}")
 
     def _send_frame(self, frame: bytes) -> None:
         self._send(frame)

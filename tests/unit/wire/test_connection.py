@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from netduet.wire import frames
+from netduet.wire import frames, payload_pattern
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, LocalError, RemoteError
 from netduet.wire.events import EchoReceived, EndReceived, Event, RequestReceived
-from netduet.wire.frames import ANSWER, MAGIC, Kind
+from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind
 from netduet.wire.messages import ReportQuestion
+from netduet.wire.sender import PIECE_BYTES
 from netduet.wire.state_machine import Limits, Role, State
 from tests.unit.wire.vectors import ANSWERS, OPENING, VectorPeer, load, raw
 
@@ -270,25 +271,19 @@ def test_answer_after_the_end_is_dropped() -> None:
 def test_promised_answers_are_made_one_at_a_time() -> None:
     """Each promised answer is made in its turn, in order with the others."""
     connection = server().connection
-    made: list[int] = []
-
-    def make(number: int) -> bytes:
-        made.append(number)
-        return bytes([number])
-
     for event in connection.receive_data(ECHO + frames.serialize(Kind.END), 0.0):
         if isinstance(event, EchoReceived):
-            connection.promise(Kind.SOURCE, lambda: make(1), 1)
+            connection.promise(Kind.SOURCE, 1, 7, 1)
             connection.echo(event)
-            connection.promise(Kind.SOURCE, lambda: make(2), 2)
+            connection.promise(Kind.SOURCE, 1, 7, 2)
             connection.answer(Kind.REPORT, ANSWERS[Kind.REPORT], 5)
     before = connection.bytes_sent
-    assert (connection.owed, made) == (2, [])
+    assert connection.owed == 2
     first = connection.data_to_send()
-    assert (connection.owed, made) == (1, [1])
+    assert connection.owed == 1
     assert connection.bytes_sent == before + 17
     then = connection.data_to_send()
-    assert (connection.owed, made) == (0, [1, 2])
+    assert connection.owed == 0
     parsed = [frames.parse(bytes(frame)) for frame in (*first, *then[:-1])]
     kinds = [frame[0].kind for frame in parsed if frame is not None]
     assert kinds == [Kind.SOURCE, Kind.ECHO, Kind.SOURCE, Kind.REPORT, Kind.END]
@@ -297,12 +292,44 @@ def test_promised_answers_are_made_one_at_a_time() -> None:
     assert connection.data_to_send() == []
 
 
+def test_promised_answer_is_made_in_pieces() -> None:
+    """No piece is larger than is allowed, and together they are one frame."""
+    connection = server().connection
+    size = 3 * PIECE_BYTES + 5
+    connection.promise(Kind.SOURCE, size, 7, 9)
+    assert not connection.is_amid_answer
+    pieces = []
+    frames_sent = connection.frames_sent
+    while connection.owed:
+        [piece] = connection.data_to_send()
+        pieces.append(piece)
+        assert connection.is_amid_answer == (connection.owed > 0)
+    assert connection.frames_sent == frames_sent + 1
+    assert max(map(len, pieces)) <= PIECE_BYTES + HEADER_SIZE
+    whole = frames.serialize(
+        Kind.SOURCE, payload_pattern.make(size, 7), flags=ANSWER, id=9
+    )
+    assert b"".join(pieces) == whole
+
+
+def test_answer_in_part_comes_before_an_error() -> None:
+    """What ends the connection waits for the rest of an answer."""
+    connection = server().connection
+    size = PIECE_BYTES + 1
+    connection.promise(Kind.SOURCE, size, 7, 1)
+    first = connection.data_to_send()
+    connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0)
+    rest = connection.data_to_send()
+    assert (len(first), len(rest[0]), rest[-1]) == (1, 1, SEND_EOF)
+    assert b"draining" in rest[1]
+
+
 def test_promise_after_the_end_is_dropped() -> None:
     """An answer promised after our end is never made."""
     connection = server().connection
     connection.receive_data(frames.serialize(Kind.END), 0.0)
     connection.data_to_send()
-    connection.promise(Kind.SOURCE, lambda: pytest.fail("made"), 1)
+    connection.promise(Kind.SOURCE, 1, 7, 1)
     assert connection.owed == 0
     assert connection.data_to_send() == []
 
@@ -428,8 +455,8 @@ def test_misuse_is_a_local_error() -> None:
         lambda: fresh.connection.end(),
         lambda: opened.connection.half_close(),
         lambda: opened.connection.end_sending(),
-        lambda: plain.connection.promise(Kind.SOURCE, bytes, 1),
-        lambda: client.connection.promise(Kind.SOURCE, bytes, 1),
+        lambda: plain.connection.promise(Kind.SOURCE, 0, 7, 1),
+        lambda: client.connection.promise(Kind.SOURCE, 0, 7, 1),
         lambda: fresh.connection.end_sending(),
         lambda: client.connection.half_close(),
         lambda: fresh.connection.refuse(RemoteError(Code.DRAINING, "over"), 0.0),

@@ -408,7 +408,7 @@ def test_work_is_linear_in_the_bytes(shape: bytes, size: int | None) -> None:
                         case EchoReceived():
                             connection.echo(event)
                         case RequestReceived(Kind.SOURCE, _, frame_id):
-                            connection.promise(Kind.SOURCE, lambda: b"x", frame_id)
+                            connection.promise(Kind.SOURCE, 1, 7, frame_id)
                 while connection.owed:
                     connection.data_to_send()
                 connection.data_to_send()

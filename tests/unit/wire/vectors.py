@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +147,7 @@ class VectorPeer:
     def _answer(self, asked: RequestReceived) -> None:
         match asked.message:
             case SourceQuestion(size=size, seed=seed):
-                make = partial(payload_pattern.make, size, seed)
-                self.connection.promise(asked.kind, make, asked.id)
+                self.connection.promise(asked.kind, size, seed, asked.id)
             case CloseQuestion(how="finish", size=size, seed=seed):
                 pattern = payload_pattern.make(size, seed)
                 self.connection.answer(asked.kind, pattern, asked.id)
