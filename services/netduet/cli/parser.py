@@ -41,7 +41,23 @@ _WATCH: Final = frozenset(
 }
 _NOT_WATCHED: Final = frozenset(
     ("profile", "checks", "expect", "max_loss", "idle_rungs", "min_rate", "stream_time")
-) | {"expect_instances", "junit", "resume", "wait", "need", "purpose"}
+) | {
+    "expect_instances",
+    "junit",
+    "resume",
+    "wait",
+    "need",
+    "purpose",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_name",
+    "tls_insecure",
+    "tls_fingerprint",
+    "tls_issuer",
+    "tls_min_days",
+    "expect_client_certificate",
+}
 _HELLO: Final = frozenset(
     ("port", "family", "greeting", "resolve_timeout", "connect_timeout")
 ) | {"answer_timeout"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from string import hexdigits
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,6 +19,7 @@ from netduet.config.load import Duration, Durations, Percent, Rate, Settings, Wo
 from netduet.config.units import HOUR
 
 _PORT = 12_345
+_FINGERPRINT_DIGITS = 64
 
 Seconds = Annotated[Duration, Field(gt=0, le=HOUR)]
 
@@ -52,6 +54,18 @@ def _known_purposes(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
+def _fingerprints(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return fingerprints in lower case, without colons."""
+    plain = tuple(word.replace(":", "").lower() for word in words)
+    for word, digits in zip(words, plain, strict=True):
+        if len(digits) != _FINGERPRINT_DIGITS or set(digits) - set(hexdigits):
+            raise ValueError(
+                f"{word!r} is no SHA-256 fingerprint: {_FINGERPRINT_DIGITS} hex digits, "
+                "with or without colons"
+            )
+    return plain
+
+
 def _any_service(name: object) -> object:
     return "" if name == "*" else name
 
@@ -81,6 +95,33 @@ class ClientSettings(Settings):
         Field(json_schema_extra={"flag": "--expect-protocol"}),
     ] = ""
     """Protocol that the service must speak, for targets that do not name one: `postgres`, `http`, …; `any` takes each one, if the service responds at all; `tcp` is content with an accepted connection."""
+
+    tls_ca: str = ""
+    """File with the certificates (PEM) of the authorities that a TLS server's certificate must lead to; empty trusts those of this host."""
+
+    tls_cert: str = ""
+    """File with the client certificate (PEM) for TLS servers that ask for one; intermediate certificates may follow in it. Empty presents none."""
+
+    tls_key: str = ""
+    """File with the key (PEM, without a passphrase) of the client certificate; empty: it is in the file of the certificate."""
+
+    tls_name: Annotated[str, Field(max_length=253)] = ""
+    """Name to send (SNI) and to demand in the certificate, if it is not the target's; HTTP requests name it as their host, too. Empty takes the target's name."""
+
+    tls_insecure: bool = False
+    """Do not demand that a TLS server's certificate leads to a trusted authority: the check tls notes it instead."""
+
+    tls_fingerprint: Annotated[Words, AfterValidator(_fingerprints)] = ()
+    """SHA-256 fingerprints, in hex, of the certificates that TLS servers present: any other means that TLS is intercepted. Empty accepts each."""
+
+    tls_issuer: Annotated[str, Field(max_length=256)] = ""
+    """Part of the name of the authority that issues the certificates of TLS servers: any other means that TLS is intercepted. Empty accepts each."""
+
+    tls_min_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Minimum number of days for which a TLS server's certificate must still be valid; the check tls fails below it."""
+
+    expect_client_certificate: bool = False
+    """Demand that TLS servers refuse clients without a certificate (mutual TLS)."""
 
     family: Literal["any", "4", "6"] = "any"
     """Addresses to use: IPv4 only, IPv6 only, or any."""

@@ -23,6 +23,7 @@ from netduet.client.checks import (
     reach,
     size,
     stream,
+    tls,
     udp,
 )
 from netduet.client.checks.base import Check
@@ -31,6 +32,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     name.CHECK,
     reach.CHECK,
     identity.CHECK,
+    tls.CHECK,
     balance.CHECK,
     flows.CHECK,
     path.CHECK,

@@ -29,7 +29,9 @@ class CheckOptions:
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
     of the profile), ``expect_instances`` is a number (0: any), ``max_uneven`` is a
     multiple of the others' average, ``min_rate`` is in bit/s (0: none), ``max_outage``
-    and ``stream_time`` are seconds (0: of the profile).
+    and ``stream_time`` are seconds (0: of the profile). ``tls_ca``, ``tls_cert`` and
+    ``tls_key`` are files, "" for none; the others that begin with ``tls`` are explained
+    by ``tls.results.TlsExpectation``.
     """
 
     max_loss: float = 0.02
@@ -39,6 +41,14 @@ class CheckOptions:
     min_rate: float = 0.0
     max_outage: float = 0.5
     stream_time: float = 0.0
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_insecure: bool = False
+    tls_fingerprint: tuple[str, ...] = ()
+    tls_issuer: str = ""
+    tls_min_days: int = 0
+    expect_client_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,8 @@ class Check(Generic[Measurement]):
     blocks. It also waits for those in ``following``, whatever they come to. ``path_use``
     decides which others may run at the same time. ``failures`` are its failure classes,
     in the catalogue's order. ``judges`` are the expectations whose targets it judges.
+    It is left out, unless a user names it, if it does not apply (``applies``) to what the
+    checks before it have found.
     """
 
     name: str
@@ -117,6 +129,7 @@ class Check(Generic[Measurement]):
     after: tuple[str, ...] = ()
     judges: tuple[Expect, ...] = (Expect.OPEN,)
     following: tuple[str, ...] = ()
+    applies: Callable[[CheckContext], bool] = lambda _: True
 
 
 DEFECT: Final = Failure(

@@ -159,6 +159,8 @@ class CheckRunner:
                 )
             for task in tasks.values():
                 done = await task
+                if done.left_out:
+                    continue
                 if self._depends_on_proxy(done):
                     await asyncio.gather(
                         *(
@@ -172,14 +174,20 @@ class CheckRunner:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-            for task in list(tasks.values())[len(self._results) :]:
-                if not task.cancelled():  # done, but not yet reported
-                    self._record(self._weigh_needs(task.result(), tasks))
+            reported = {check_result.check for check_result in self._results}
+            for name, task in tasks.items():
+                if name in reported or task.cancelled() or task.result().left_out:
+                    continue
+                self._record(self._weigh_needs(task.result(), tasks))
 
     def verdict(self) -> Verdict:
         """Return the verdict so far; it is interrupted if checks are missing."""
         done = {check_result.check for check_result in self._results}
-        missing = [check.name for check in self._chosen if check.name not in done]
+        missing = [
+            check.name
+            for check in self._chosen
+            if check.name not in done and self._applies(check)
+        ]
         target = self._context.target
         return conclude(
             str(target),
@@ -229,6 +237,8 @@ class CheckRunner:
         blocked = await _first_blocking(needs)
         for task in earlier:
             await asyncio.shield(task)
+        if not self._applies(check):
+            return _left_out(check)
         if blocked is not None:
             return _skipped(check, blocked)
         async with self._turn(check.path_use):
@@ -236,6 +246,9 @@ class CheckRunner:
         if self._checkpoint is not None:
             self._checkpoint.save(done)
         return done
+
+    def _applies(self, check: Check[Any]) -> bool:
+        return check.name in self._names or check.applies(self._context)
 
     def _turn(self, use: PathUse) -> AbstractAsyncContextManager[None]:
         """Return the turn that a check waits for, and has while it runs."""
@@ -340,6 +353,10 @@ async def _first_blocking(
 def _skipped(check: Check[Any], blocked: CheckResult) -> CheckResult:
     cause = blocked.follows or blocked.check
     return skipped_because_of(check.name, check.question, cause)
+
+
+def _left_out(check: Check[Any]) -> CheckResult:
+    return CheckResult(check.name, check.question, Outcome.SKIP, "", left_out=True)
 
 
 def _left_open(done: CheckResult) -> CheckResult:

@@ -28,6 +28,7 @@ from netduet.client.commands.setup import (
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
+from netduet.client.commands.tls_files import unusable_files
 from netduet.client.net.run_id import run_fields, start_run
 from netduet.client.report import text
 from netduet.client.report.tables import tables
@@ -105,6 +106,7 @@ def unusable(settings: ClientSettings, targets: tuple[Target, ...] = ()) -> list
             for target in targets
             if none and target.expect is Expect.OPEN
         ]
+    lines += unusable_files(settings)
     if settings.junit:
         try:
             Path(settings.junit).touch()
@@ -130,6 +132,7 @@ def _resume(settings: ClientSettings, targets: tuple[Target, ...]) -> Checkpoint
         "expect_protocol",
         "need",
         "purpose",
+        "tls_name",
         *(field.name for field in fields(CheckOptions)),
     )
     run = {

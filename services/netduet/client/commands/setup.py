@@ -86,6 +86,7 @@ def check_context(
         replace(options, min_rate=max(options.min_rate, requirements.rate)),
         control=control,
         expect_protocol=settings.expect_protocol,
+        server_name=settings.tls_name,
         requirements=(requirements if target.expect is Expect.OPEN else Requirements()),
     )
 

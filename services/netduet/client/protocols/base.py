@@ -33,7 +33,8 @@ class Certificate:
     ``names`` are its DNS names and addresses. ``problem`` says why a client that
     verifies it with this host's certificate authorities would refuse it ("" if it would
     not): ``expired``, ``not yet valid``, ``name``, ``untrusted`` or ``other``; ``detail``
-    is the library's text. Times are UTC.
+    is the library's text. Times are UTC. ``fingerprint`` is the SHA-256 of the whole, in
+    hex; ``has_issuer_url``: it says where its issuer's certificate can be fetched.
     """
 
     subject: str
@@ -44,6 +45,9 @@ class Certificate:
     self_signed: bool
     problem: str = ""
     detail: str = ""
+    fingerprint: str = ""
+    issuer_organization: str = ""
+    has_issuer_url: bool = False
 
 
 @dataclass(frozen=True, slots=True)

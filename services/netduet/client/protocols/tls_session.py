@@ -9,65 +9,91 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netduet.client.protocols.base import Certificate
+from netduet.client.protocols.certificates import parse, plain_host, server_name
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from OpenSSL import SSL
     from OpenSSL.crypto import X509
 
 _CHUNK_BYTES: Final = 64 * 1024
-
-_VERIFY_ERRORS: Final = {
-    # X509_STORE_CTX_get_error(3): what it means for a client, and its text.
-    2: ("untrusted", "unable to get the issuer's certificate"),
-    9: ("not yet valid", "certificate is not yet valid"),
-    10: ("expired", "certificate has expired"),
-    18: ("untrusted", "self-signed certificate"),
-    19: ("untrusted", "self-signed certificate in the chain"),
-    20: ("untrusted", "unable to get the local issuer's certificate"),
-    21: ("untrusted", "unable to verify the first certificate"),
-    23: ("other", "certificate is revoked"),
-    24: ("other", "the issuer is no certificate authority"),
-    25: ("other", "path length constraint exceeded"),
-    26: ("other", "certificate is not for a TLS server"),
-    27: ("untrusted", "certificate is not trusted"),
-    66: ("other", "the server's key is too weak"),
-    67: ("other", "the authority's key is too weak"),
-    68: ("other", "the digest of the signature is too weak"),
-}
-
-
-_PROBLEMS: Final = ("expired", "not yet valid", "untrusted", "other", "name")
-"""The order in which they are reported. Its dates are a fact; the name of a certificate
-that this host does not trust anyway proves nothing about the server."""
+_REQUEST_STATE: Final = b"read server certificate request"
+_TICKET_STATE: Final = b"read server session ticket"
+"""How OpenSSL calls the states in which it has read these messages (ssl_stat.c)."""
 
 
 class TlsError(ValueError):
     """The handshake failed, or what came is no TLS."""
 
 
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """How a session is made.
+
+    ``ca`` is a file of authorities in PEM, "" for those of this host; ``certificate`` and
+    ``key`` are files of the client's own certificate, "" for none. ``sends_name``:
+    unless the host is an address, its name is sent as SNI. ``legacy``: TLS 1.0 and 1.1
+    are offered, and nothing newer.
+    """
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    sends_name: bool = True
+    legacy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyProblem:
+    """What is wrong with a chain: OpenSSL's number, and which certificate it is about.
+
+    ``depth`` is 0 for the server's own certificate.
+    """
+
+    error: int
+    depth: int
+    subject: str
+
+
 class TlsSession:
     """Bytes of the connection in, bytes of the application out, and back."""
 
-    def __init__(self, host: str, alpn: tuple[bytes, ...] = ()) -> None:
-        """Prepare; ``host`` is sent as SNI unless it is an address (RFC 6066 §3)."""
+    def __init__(
+        self,
+        host: str,
+        alpn: tuple[bytes, ...] = (),
+        options: TlsOptions = TlsOptions(),
+    ) -> None:
+        """Prepare; ``host`` is sent as SNI unless it is an address (RFC 6066 §3).
+
+        Raises ``TlsError`` if a file of the options cannot be used.
+        """
         from OpenSSL import SSL  # noqa: PLC0415
 
-        self._host = host.strip("[]").partition("%")[0].rstrip(".")
-        self._errors: list[int] = []
-        self._connection = SSL.Connection(_context(), None)
-        self._connection.set_app_data(self._errors)
+        self._host = plain_host(host)
+        self._connection = SSL.Connection(_context(options), None)
+        self._connection.set_app_data(self)
         self._connection.set_connect_state()
         if alpn:
             self._connection.set_alpn_protos(list(alpn))
-        name = _server_name(self._host)
+        name = server_name(self._host) if options.sends_name else b""
         if name:
             self._connection.set_tlsext_host_name(name)
         self.sends_name = bool(name)
         self.is_ready = False
+        self.problems: list[VerifyProblem] = []
+        self.requests_certificate = False
+        """Whether the server has asked for a certificate of the client."""
+        self.has_ticket = False
+        """Whether the server has sent a session ticket, the last part of a handshake."""
+        self._chain: list[X509] = []
 
     def receive(self, data: bytes = b"") -> bytes:
         """Take bytes of the connection; return bytes of the application.
@@ -81,14 +107,20 @@ class TlsSession:
             if data:
                 self._connection.bio_write(data)
             if not self.is_ready:
-                self._connection.do_handshake()
-                self.is_ready = True
+                self._continue_handshake()
             while True:
                 received += self._connection.recv(_CHUNK_BYTES)
         except (SSL.WantReadError, SSL.ZeroReturnError):
             return received
         except SSL.Error as error:
             raise TlsError(_reason(error)) from error
+
+    def _continue_handshake(self) -> None:
+        try:
+            self._connection.do_handshake()
+            self.is_ready = True
+        finally:  # a later alert makes OpenSSL forget it
+            self._chain = self._connection.get_peer_cert_chain() or self._chain
 
     def send(self, data: bytes) -> None:
         """Encrypt bytes of the application; ``pending`` returns them.
@@ -139,23 +171,44 @@ class TlsSession:
     @property
     def certificate(self) -> Certificate | None:
         """The server's certificate, None if it has none or none that can be read."""
-        found = self._connection.get_peer_certificate()
-        if found is None:
-            return None
+        return next(iter(self.chain), None)
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """The certificates that the server sent, its own first, as far as readable."""
+        if not self._chain:
+            return ()
+        errors = [problem.error for problem in self.problems]
         try:
-            return _parse(found, self._host, self._errors)
+            own = parse(self._chain[0], self._host, errors)
+            return (own, *map(parse, self._chain[1:]))
         except ValueError:
-            return None
+            return ()
 
 
-@functools.cache
-def _context() -> SSL.Context:
-    """Return a context that knows this host's certificate authorities."""
+@functools.lru_cache(maxsize=16)
+def _context(options: TlsOptions) -> SSL.Context:
+    """Return a context that knows the certificate authorities."""
     from OpenSSL import SSL, crypto  # noqa: PLC0415
 
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_default_verify_paths()
-    context.set_verify(SSL.VERIFY_PEER, _record_error)
+    try:
+        if options.ca:
+            context.load_verify_locations(options.ca)
+        else:
+            context.set_default_verify_paths()
+        if options.certificate:
+            context.use_certificate_chain_file(options.certificate)
+            context.use_privatekey(_key(options.key or options.certificate))
+            context.check_privatekey()
+    except SSL.Error as error:
+        raise TlsError(_reason(error)) from error
+    context.set_verify(SSL.VERIFY_PEER, _record_problem)
+    context.set_info_callback(_record_state)
+    if options.legacy:
+        context.set_cipher_list(b"ALL:@SECLEVEL=0")
+        context.set_min_proto_version(SSL.TLS1_VERSION)
+        context.set_max_proto_version(SSL.TLS1_1_VERSION)
     # Old servers, and those that end without close_notify, are not what is judged.
     context.set_options(SSL.OP_LEGACY_SERVER_CONNECT | SSL.OP_IGNORE_UNEXPECTED_EOF)
     store = context.get_cert_store()
@@ -165,13 +218,48 @@ def _context() -> SSL.Context:
     return context
 
 
-def _record_error(
-    connection: SSL.Connection, _certificate: X509, error: int, _depth: int, good: int
+def _key(path: str) -> RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415
+        EllipticCurvePrivateKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.rsa import (  # noqa: PLC0415
+        RSAPrivateKey,
+    )
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        load_pem_private_key,
+    )
+
+    try:
+        key = load_pem_private_key(Path(path).read_bytes(), None)
+    except (ValueError, TypeError) as error:  # TypeError: it is encrypted
+        raise TlsError("no key without a passphrase") from error
+    if isinstance(key, (RSAPrivateKey, EllipticCurvePrivateKey, Ed25519PrivateKey)):
+        return key
+    raise TlsError("the key is not RSA, EC or Ed25519")
+
+
+def _record_problem(
+    connection: SSL.Connection, certificate: X509, error: int, depth: int, good: int
 ) -> bool:
     if not good:
-        errors: list[int] = connection.get_app_data()
-        errors.append(error)
+        session: TlsSession = connection.get_app_data()
+        name = ""
+        with contextlib.suppress(ValueError):  # one that cannot be read
+            name = certificate.to_cryptography().subject.rfc4514_string()
+        session.problems.append(VerifyProblem(error, depth, name))
     return True
+
+
+def _record_state(connection: SSL.Connection, _where: int, _result: int) -> None:
+    session: TlsSession | None = connection.get_app_data()
+    if session is None:
+        return
+    state = connection.get_state_string()
+    session.requests_certificate |= _REQUEST_STATE in state
+    session.has_ticket |= _TICKET_STATE in state
 
 
 def _reason(error: Exception) -> str:
@@ -180,79 +268,3 @@ def _reason(error: Exception) -> str:
     return (
         str(reasons[-1][-1]) if isinstance(reasons, list) and reasons else "TLS error"
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _server_name(host: str) -> bytes:
-    """Return the name for SNI, b"" if there is none to send."""
-    if _is_address(host):
-        return b""
-    try:
-        return host.encode("ascii" if host.isascii() else "idna")
-    except UnicodeError:
-        return b""
-
-
-def _parse(certificate: X509, host: str, errors: list[int]) -> Certificate:
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
-
-    parsed = certificate.to_cryptography()
-    try:
-        extension = parsed.extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        )
-        alternatives = extension.value
-        names = [
-            *alternatives.get_values_for_type(x509.DNSName),
-            *map(str, alternatives.get_values_for_type(x509.IPAddress)),
-        ]
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        # As OpenSSL does: a certificate without alternative names has a common name.
-        common = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        names = [str(attribute.value) for attribute in common]
-    problem, detail = _judge(host, names, errors)
-    return Certificate(
-        subject=parsed.subject.rfc4514_string(),
-        issuer=parsed.issuer.rfc4514_string(),
-        names=tuple(names),
-        not_before=parsed.not_valid_before_utc,
-        not_after=parsed.not_valid_after_utc,
-        self_signed=parsed.subject == parsed.issuer,
-        problem=problem,
-        detail=detail,
-    )
-
-
-def _judge(host: str, names: list[str], errors: list[int]) -> tuple[str, str]:
-    """Return the problem of a certificate, and all that is wrong in words."""
-    found = [
-        _VERIFY_ERRORS.get(error, ("other", f"verification error {error}"))
-        for error in dict.fromkeys(errors)
-    ]
-    if not any(_matches(host, name) for name in names):
-        found.append(("name", f"not valid for {host}"))
-    if not found:
-        return "", ""
-    found.sort(key=lambda problem: _PROBLEMS.index(problem[0]))
-    return found[0][0], "; ".join(text for _, text in found)
-
-
-def _matches(host: str, name: str) -> bool:
-    """Return whether a certificate's name is that of the host (RFC 9525 §6.3)."""
-    if _is_address(host):
-        return _is_address(name) and ipaddress.ip_address(host) == ipaddress.ip_address(
-            name
-        )
-    wanted = _server_name(host).decode("ascii").lower()
-    name = name.lower().rstrip(".")
-    if name.startswith("*."):
-        return wanted.partition(".")[2] == name[2:] and "." in name[2:]
-    return wanted == name

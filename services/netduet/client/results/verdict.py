@@ -112,7 +112,7 @@ class CheckResult:
     ``needs_server``: it was skipped because no netduet server answers there.
     ``notes`` are findings that matter to no application here (see ``needs``).
     ``partial``: it was skipped for some of the target's addresses. ``doubt`` is as in
-    ``Judgement``.
+    ``Judgement``. ``left_out``: it does not apply to the target, and is not reported.
     """
 
     check: str
@@ -130,6 +130,7 @@ class CheckResult:
     notes: tuple[Finding, ...] = ()
     partial: bool = False
     doubt: Finding | None = None
+    left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,29 @@ async def test_defect_of_an_investigation_leaves_the_finding(
     assert [line["event"] for line in log] == ["runtime.exception", "check.finished"]
 
 
+@pytest.mark.parametrize("first", [GOOD, BAD])
+@pytest.mark.parametrize(
+    ("names", "expected"), [((), ["one", "two"]), (("odd",), ["one", "odd"])]
+)
+async def test_check_that_does_not_apply_is_left_out_unless_it_is_requested(
+    monkeypatch: pytest.MonkeyPatch,
+    first: Judgement,
+    names: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    """There is no result of it, and none is missing, whatever came before."""
+    odd = replace(check("odd", GOOD, "one"), applies=lambda _: False)
+    checks = (check("one", first), odd, check("two", GOOD, "one"))
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    async with StallMonitor() as stalls:
+        made = CheckRunner(context(), stalls, lambda _: None, names)
+        assert "odd" not in made.verdict().missing or names
+        await made.run()
+    verdict = made.verdict()
+    assert [each.check for each in verdict.results] == expected
+    assert not verdict.missing
+
+
 async def test_check_may_follow_a_blocking_one(run: Callable[..., Any]) -> None:
     """It waits for the other one, and runs whatever that came to."""
     order: list[str] = []

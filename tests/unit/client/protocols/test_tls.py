@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,6 +81,7 @@ def test_handshake_shows_version_cipher_and_certificate() -> None:
             not_before=NOW - DAY,
             not_after=NOW + DAY,
             self_signed=False,
+            fingerprint=GOOD.certificate.fingerprint(SHA256()).hex(),
         ),
     )
 

@@ -31,12 +31,16 @@ def issue(
     *names: str,
     issuer: Issued | None = None,
     is_authority: bool = False,
+    organization: str = "",
     not_before: datetime = NOW - DAY,
     not_after: datetime = NOW + DAY,
 ) -> Issued:
     """Issue a certificate; without an issuer it is self-signed."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    parts = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, name)]
+    subject = x509.Name(
+        [x509.NameAttribute(kind, value) for kind, value in parts if value]
+    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

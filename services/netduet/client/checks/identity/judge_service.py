@@ -143,8 +143,3 @@ def _certificate_remarks(
     if certificate is None or certificate.problem in _CERTIFICATE_FAILURES:
         return
     yield f"{answer.address}: {_describe_certificate(certificate)}"
-    if certificate.problem:
-        yield (
-            f"{answer.address}: clients that verify certificates need its authority: this host "
-            f"does not trust it ({escape(certificate.detail)})"
-        )
