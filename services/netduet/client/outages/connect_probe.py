@@ -57,7 +57,7 @@ class ConnectAttempt(Timed):
 
     ``rejected``: something other than a server answered, or there was no route.
     ``instance`` is the server's, if it was welcomed. ``further``: it is not one of the
-    regular ones.
+    regular ones. ``late``: it was accepted, and the welcome was late or did not come.
     """
 
     start: float
@@ -67,6 +67,7 @@ class ConnectAttempt(Timed):
     rejected: bool = False
     instance: Instance = UNKNOWN_INSTANCE
     further: bool = False
+    late: bool = False
 
     @property
     def worked(self) -> bool:
@@ -155,6 +156,7 @@ class ConnectFailureTracker:
                 attempt.error,
                 ended=False,
                 rejected=attempt.rejected,
+                late=attempt.late,
             )
         else:
             self._run = replace(
@@ -163,6 +165,7 @@ class ConnectFailureTracker:
                 last_start=attempt.start,
                 failed=run.failed + 1,
                 rejected=run.rejected or attempt.rejected,
+                late=run.late and attempt.late,
             )
 
     @property
@@ -290,6 +293,7 @@ class ConnectProbe:
             error = "it took too long"
         if error:
             self._failed.set()
+        rejected = connection is None and _is_rejected(handshake)
         no_resources = handshake.cause is Cause.OTHER and not handshake.accepted
         stalled = self._stalls.stalled(start, end) > _MAX_STALLED_SECONDS
         return ConnectAttempt(
@@ -297,11 +301,12 @@ class ConnectProbe:
             end,
             error,
             bool(error) and (no_resources or stalled),
-            connection is None and _is_rejected(handshake),
+            rejected,
             UNKNOWN_INSTANCE
             if handshake.welcome is None
             else instance_of(handshake.welcome),
             further,
+            bool(error) and handshake.accepted and not rejected,
         )
 
 

@@ -69,7 +69,8 @@ class ConnectFailureRun(Timed):
     ``start`` is when the first of them was started, ``last_start`` when the last one
     was, ``end`` when the next one that worked was, and ``previous_start`` when the one
     before them was. ``rejected``: one of them was refused, had no route, or got a
-    foreign answer, which loss cannot cause.
+    foreign answer, which loss cannot cause. ``late``: all were accepted, and the welcome
+    was late or did not come, which a starved server causes as well.
     """
 
     start: float
@@ -80,6 +81,7 @@ class ConnectFailureRun(Timed):
     reason: str
     ended: bool = True
     rejected: bool = False
+    late: bool = False
 
     @property
     def min_seconds(self) -> float:

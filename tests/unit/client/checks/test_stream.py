@@ -239,6 +239,15 @@ def test_outage_of_new_connections_alone_has_its_own_class() -> None:
     ) == (1.4, 1.6)
 
 
+def test_late_welcomes_may_be_due_to_a_starved_server() -> None:
+    """Its stalls may be too short for datagrams to show them: it is asked."""
+    judgement = judged(
+        failure_runs=(replace(closed(), late=True),),
+        new_connections=NewConnections(started=200, failed=15),
+    )
+    assert judgement.findings[0].missed_deadline is not None
+
+
 def test_few_failed_connections_are_a_note() -> None:
     """A run that is short, or that chance explains, passes with a note."""
     short = judged(

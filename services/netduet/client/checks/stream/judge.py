@@ -141,5 +141,7 @@ def _missed_deadline(observations: Observations, outage: Outage) -> TimeSpan | N
         event = outage.failure_run or outage.stall
         starved = 0.0 if event is None else observations.starved_seconds(event)
         running = starved < STARVED_SHARE * outage.seconds
-        shown = observations.datagrams.passed and running
+        # A server that runs now and then answers some datagrams, and connections late.
+        late = outage.failure_run is not None and outage.failure_run.late
+        shown = observations.datagrams.passed and running and not late
     return None if shown else outage.span
