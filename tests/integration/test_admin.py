@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -18,6 +19,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from netduet import __version__
+from netduet.net.bind import bind
+from netduet.runtime import admin_http
+from netduet.runtime.admin_http import MAX_CONNECTIONS
 from netduet.wire.udp_stream import NO_COOKIE
 from tests.integration.conftest import ServeCommand
 from tests.integration.framed_client import (
@@ -253,3 +257,66 @@ def test_admin_port_is_off_by_default(serve_command: ServeCommand) -> None:
     server = serve_command()
     assert server.of("admin.listening") == []
     assert server.wait("server.ready") is not None
+
+
+def test_silent_connections_use_up_neither_port(
+    observed: Callable[..., Observed],
+) -> None:
+    """The admin port keeps a bounded number of them, and answers whoever asks."""
+    server = observed()
+    descriptors = Path(f"/proc/{server.command.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            for _ in range(MAX_CONNECTIONS):
+                stack.enter_context(connect(server.port))
+            assert server.get("/livez").status == 200
+        assert exchange_greetings(server.command.port) == GREETING
+        # Those of the last moments may not be closed yet.
+        assert len(list(descriptors.iterdir())) <= before + 2 * MAX_CONNECTIONS
+        assert server.command.stop() == 0
+    assert server.command.of("runtime.message") == []
+
+
+@pytest.mark.parametrize("request_part", [b"", b"GET /livez HTTP/1.1\r\nHost: "])
+async def test_connection_without_a_whole_request_is_closed(
+    monkeypatch: pytest.MonkeyPatch, request_part: bytes
+) -> None:
+    """Its bytes extend no deadline; a connection that asks again is kept."""
+    monkeypatch.setattr(admin_http, "_REQUEST_SECONDS", 1)
+    sockets = bind("127.0.0.1", 0, udp=False)
+    pages = {"/livez": admin_http.probe(lambda: True, "ok", "")}
+    async with admin_http.admin_port(sockets.tcp, pages):
+        reader, writer = await asyncio.open_connection("127.0.0.1", sockets.port)
+        writer.write(request_part)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            with contextlib.suppress(ConnectionError):
+                while not reader.at_eof():
+                    writer.write(request_part and b"x")
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(1), 0.1)
+        writer.close()
+
+
+async def test_end_of_the_admin_port_waits_for_nobody() -> None:
+    """A second signal must end the process at once, whoever is connected."""
+    sockets = bind("127.0.0.1", 0, udp=False)
+    async with admin_http.admin_port(sockets.tcp, {}):
+        reader, writer = await asyncio.open_connection("127.0.0.1", sockets.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404")
+        turns = asyncio.create_task(_count_turns())
+    turns.cancel()
+    assert await turns < 100
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+
+
+async def _count_turns() -> int:
+    turns = 0
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+    return turns

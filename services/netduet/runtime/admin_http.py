@@ -2,6 +2,9 @@
 
 It runs in the process's own event loop on purpose: a loop that is stuck does not answer
 ``/livez``. Pages are made on request; any other path is a 404.
+
+The number of connections is bounded: another one ends that which has waited longest for
+a request, so whoever connects and asks gets an answer, however many are silent.
 """
 
 from __future__ import annotations
@@ -11,19 +14,20 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 import uvicorn
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from netduet import __version__
 from netduet.runtime.process_metrics import process_registry
 from netduet.wire.frames import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
     Scope = Mapping[str, Any]
     Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -31,10 +35,14 @@ if TYPE_CHECKING:
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _READS: Final = ("GET", "HEAD")
-_AT_ONCE: Final = 16
-"""Maximum concurrent requests; further ones get a 503."""
-_KEEP_ALIVE_SECONDS: Final = 5
+MAX_CONNECTIONS: Final = 32
+"""Maximum number of concurrent connections."""
+_BACKLOG: Final = 64
+"""Length of the accept queue."""
+_REQUEST_SECONDS: Final = 5
+"""Seconds from the accept, or the last response, to the next response."""
 _MAX_REQUEST_BYTES: Final = 16 * 1024
+_LAST_TURNS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +90,15 @@ async def admin_port(
     config = uvicorn.Config(
         _Application(pages),
         log_config=None,
-        log_level="warning",
+        log_level="error",  # a bad request is no reason for a line
         access_log=False,
         lifespan="off",
         ws="none",
-        http="h11",
+        http=_AdminConnection,
         server_header=False,
-        limit_concurrency=_AT_ONCE,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_REQUEST_SECONDS,
         h11_max_incomplete_event_size=_MAX_REQUEST_BYTES,
-        timeout_graceful_shutdown=1,
     )
     server = _Uvicorn(config)
     running = asyncio.create_task(server.serve(sockets=sockets))
@@ -99,10 +106,51 @@ async def admin_port(
         await server.ready.wait()
         yield
     finally:
-        server.should_exit = True
+        # Not should_exit, after which uvicorn waits for its connections.
+        running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await server.close()
         for sock in sockets:
             sock.close()
+
+
+class _AdminConnection(H11Protocol):
+    """An HTTP connection, of a bounded number and with a deadline for each request.
+
+    uvicorn bounds neither: its ``limit_concurrency`` answers requests with a 503, and
+    keeps who makes none.
+    """
+
+    _waiting_since: float
+    _deadline: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request; make room for this connection if there are too many."""
+        super().connection_made(transport)
+        self._expect_request()
+        if len(self.connections) > MAX_CONNECTIONS:
+            others = (other for other in self.connections if other is not self)
+            oldest = min(
+                cast("Iterable[_AdminConnection]", others),
+                key=lambda other: other._waiting_since,
+            )
+            oldest.transport.abort()
+            self.connections.discard(oldest)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the deadline."""
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._deadline.cancel()
+        self._expect_request()
+        super().on_response_complete()
+
+    def _expect_request(self) -> None:
+        self._waiting_since = now = self.loop.time()
+        self._deadline = self.loop.call_at(now + _REQUEST_SECONDS, self.transport.abort)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -118,6 +166,18 @@ class _Uvicorn(uvicorn.Server):
             await super().startup(sockets)
         finally:
             self.ready.set()
+
+    async def close(self) -> None:
+        """Close the listeners and all connections."""
+        for server in getattr(self, "servers", ()):  # absent if it never listened
+            server.close()
+        connections = cast("set[_AdminConnection]", set(self.server_state.connections))
+        for connection in connections:
+            connection.shutdown()
+        for _ in range(_LAST_TURNS):  # in which a response that is being made is sent
+            await asyncio.sleep(0)
+        for connection in connections:
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ LOBBY: Final = 64
 """Connections above the limits that are still sent the reason for their refusal."""
 
 RESERVED: Final = 64
-"""Descriptors kept for listeners, logs, evidence and the interpreter."""
+"""Descriptors kept for listeners, the admin port, logs, evidence and the interpreter."""
 
 
 class AdmissionDecision(Enum):
