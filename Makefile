@@ -1,6 +1,6 @@
 # Every target creates what it needs, including the virtual environment.
 .DEFAULT_GOAL := help
-.PHONY: help up down run logs images base test lab chaos lint types arch docs lock clean
+.PHONY: help up down run logs images base test lab chaos fuzz lint types arch docs lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -36,6 +36,9 @@ lab: $(READY) ## Test netduet on deliberately broken networks; write docs/lab.md
 
 chaos: $(READY) ## Attack and disturb real processes; write docs/reliability.md
 	@$(BIN)/python -m tests.chaos
+
+fuzz: $(READY) ## Feed random input to every parser: MINUTES=10
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),1)
 
 lint: $(READY) ## Check style and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

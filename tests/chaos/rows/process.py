@@ -18,6 +18,7 @@ from tests.chaos.server import Server
 from tests.chaos.trial import Trial, seconds_until
 
 _MIB: Final = 1024 * 1024
+_ROUNDS: Final = 20
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -52,13 +53,18 @@ def _slow_cpu(trial: Trial) -> None:
         _enter(group, server)
         clients = Crowd()
         clients.open(50)
-        start = time.monotonic()
-        clients.send(serialize(Kind.ECHO, b"x" * 1000), 5)
         for sock in clients.sockets:
             sock.settimeout(20)
-        kinds = [crowd.receive_frame(sock)[0] for sock in clients.sockets]
-        trial.at_most("50 clients answered after", time.monotonic() - start, 10, "s")
-        trial.at_least("answered", kinds.count(Kind.ECHO), 50)
+        answered, start = 0, time.monotonic()
+        for _ in range(_ROUNDS):
+            for sock in clients.sockets:
+                sock.sendall(serialize(Kind.ECHO, b"x" * 1000))
+            kinds = [crowd.receive_frame(sock)[0] for sock in clients.sockets]
+            answered += kinds.count(Kind.ECHO)
+        trial.at_most(
+            "1,000 questions answered after", time.monotonic() - start, 20, "s"
+        )
+        trial.at_least("answered", answered, 1000)
         trial.holds("a new client is greeted", server.greets())
         trial.holds("health check passes", server.healthy())
         server.kill()
@@ -74,9 +80,9 @@ def _memory_limit(trial: Trial) -> None:
             for _ in range(6):
                 hostile.open(100)
                 hostile.send(unfinished_frame(_MIB), 2)
-        trial.holds("the server lives", server.process.poll() is None, "killed")
         hostile.close()
-        served = seconds_until(server.greets, 5)
+        served = seconds_until(server.greets, 15)
+        trial.holds("the server lives", server.process.poll() is None, "killed")
         trial.at_most("greets a new client after", served, 5, "s")
         server.kill()
 
