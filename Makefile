@@ -1,6 +1,6 @@
 # Every target creates what it needs, including the virtual environment.
 .DEFAULT_GOAL := help
-.PHONY: help up down run logs images base test lab chaos fuzz lint types arch docs lock clean
+.PHONY: help up down run logs images base test lab chaos fuzz soak lint types arch docs lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -39,6 +39,9 @@ chaos: $(READY) ## Attack and disturb real processes; write docs/reliability.md
 
 fuzz: $(READY) ## Feed random input to every parser: MINUTES=10
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),1)
+
+soak: $(READY) ## Good and hostile load, for memory leaks: MINUTES=60
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),10)
 
 lint: $(READY) ## Check style and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

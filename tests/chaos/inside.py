@@ -28,10 +28,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("row", choices=sorted(ALL))
     parser.add_argument("--fast", action="store_true")
     options = parser.parse_args(words)
-    for command in _SETUP:
-        subprocess.run(command, check=True)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    prepare()
     run = ALL[options.row].run
     assert run is not None, ALL[options.row].absent
     with (
@@ -40,6 +37,14 @@ def main(words: list[str]) -> int:
     ):
         run(trial)
     return 0
+
+
+def prepare() -> None:
+    """Give the namespace its addresses, and this process all descriptors it may have."""
+    for command in _SETUP:
+        subprocess.run(command, check=True)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

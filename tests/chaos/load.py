@@ -26,6 +26,7 @@ from typing import Final
 import uvloop
 
 from netduet.wire.frames import HEADER, HEADER_SIZE, MAGIC, Kind, serialize
+from tests.chaos.server import scheduled
 
 _PORT: Final = 12345
 _TIMEOUT_SECONDS: Final = 10.0
@@ -58,6 +59,10 @@ class Load:
         """Return when its first request was answered."""
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "started\n", "no load"
+
+    def cpu_wait_seconds(self) -> float:
+        """Return how long it has waited for a CPU."""
+        return scheduled(self._process.pid)[1]
 
     def stop(self) -> list[Sample]:
         """Stop it; return all samples."""

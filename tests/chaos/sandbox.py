@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ def run(row: Row, *, fast: bool = False) -> Result:
         return Result(row, (), 0.0, "")
     words = ["--fast"] if fast else []
     process = subprocess.Popen(
-        [*_isolation(), sys.executable, "-m", "tests.chaos.inside", row.name, *words],
+        isolated("tests.chaos.inside", row.name, *words),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -46,9 +45,11 @@ def run(row: Row, *, fast: bool = False) -> Result:
     return Result(row, _measurements(out), time.monotonic() - start, problem)
 
 
-def _isolation() -> Sequence[str]:
+def isolated(module: str, *words: str) -> list[str]:
+    """Return a command that runs a module in namespaces of its own."""
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    return ("unshare", *user, *_NAMESPACES, "--mount-proc")
+    python = (sys.executable, "-m", module)
+    return ["unshare", *user, *_NAMESPACES, "--mount-proc", *python, *words]
 
 
 def _measurements(out: str) -> tuple[Measurement, ...]:

@@ -127,11 +127,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all threads."""
-        total = 0
-        for task in self._proc("task").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+        return scheduled(self.process.pid)[0]
+
+    def cpu_wait_seconds(self) -> float:
+        """Return how long its threads have waited for a CPU."""
+        return scheduled(self.process.pid)[1]
 
     # What it wrote
 
@@ -155,3 +155,14 @@ class Server:
 
     def _proc(self, name: str) -> Path:
         return Path("/proc", str(self.process.pid), name)
+
+
+def scheduled(pid: int) -> tuple[float, float]:
+    """Return the seconds that the threads of a process ran, and waited for a CPU."""
+    ran = waited = 0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path("/proc", str(pid), "task").iterdir():
+            words = (task / "schedstat").read_text().split()
+            ran += int(words[0])
+            waited += int(words[1])
+    return ran / 1e9, waited / 1e9

@@ -24,6 +24,9 @@ P99_SLACK_SECONDS: Final = 0.02
 """What the 99th percentile of other clients may grow by besides a tenth of it: what the
 hostile clients, on the same two CPUs, take from them."""
 
+_MAX_STARVED_SHARE: Final = 0.05
+"""Share of the time without a CPU above which latencies say nothing about the server."""
+
 SETTLED_SECONDS: Final = 4.0
 """How long the good clients run undisturbed first."""
 
@@ -37,6 +40,8 @@ class Trial:
         self.fast = fast
         self._stack = contextlib.ExitStack()
         self._servers = 0
+        self._watched: list[Server | Load] = []
+        self._waited_before: dict[Server | Load, float] = {}
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -63,6 +68,7 @@ class Trial:
         server = Server(self.folder / f"server{self._servers}", settings, prefix)
         self._stack.callback(server.kill)
         server.wait_ready()
+        self._watched.append(server)
         return server
 
     def load(self, server: Server, *words: str) -> Load:
@@ -70,6 +76,7 @@ class Trial:
         load = Load(server.host, words)
         self._stack.callback(load.kill)
         load.wait_started()
+        self._watched.append(load)
         return load
 
     def client(self, *words: str, **settings: object) -> subprocess.Popen[str]:
@@ -103,6 +110,9 @@ class Trial:
     def settle(self) -> float:
         """Let the good clients run undisturbed for a while; return the time after it."""
         time.sleep(SETTLED_SECONDS / (8 if self.fast else 1))
+        self._waited_before = {
+            process: process.cpu_wait_seconds() for process in self._watched
+        }
         return time.monotonic()
 
     # What is measured
@@ -128,11 +138,20 @@ class Trial:
             Measurement(what, "yes" if condition else otherwise, "yes", bool(condition))
         )
 
-    def unharmed(self, load: Load, disturbed: float) -> None:
-        """Judge the good clients: as before ``disturbed``, all answered, as quickly."""
+    def unharmed(
+        self, load: Load, disturbed: float, judged: float | None = None
+    ) -> None:
+        """Judge the good clients: all answered, and as quickly as before ``disturbed``.
+
+        The times of what was asked from ``judged`` on count (default: ``disturbed``).
+        They are not judged if other processes of this machine had the CPUs for much
+        of the time.
+        """
+        starved = self._starved_share(disturbed)
         samples = load.stop()
+        since = disturbed if judged is None else judged
         before = _latencies(samples, lambda at: at < disturbed)
-        during = _latencies(samples, lambda at: at >= disturbed)
+        during = _latencies(samples, lambda at: at >= since)
         failures = [entry for entry in samples if entry.latency is None]
         kinds = ", ".join(sorted({entry.outcome for entry in failures}))
         self.at_most(f"other clients' failures {kinds}".strip(), len(failures), 0)
@@ -141,11 +160,20 @@ class Trial:
             return
         was, became = percentile(before, 0.99), percentile(during, 0.99)
         self.note("other clients' p99 before", 1000 * was, "ms")
-        if self.fast:  # a fraction of a second on a busy machine says nothing
-            self.note("during", 1000 * became, "ms")
+        if self.fast or starved > _MAX_STARVED_SHARE:
+            waited = f"during (not judged: waited {starved:.0%} of the time for a CPU)"
+            self.note("during" if self.fast else waited, 1000 * became, "ms")
             return
         bound = 1.1 * was + P99_SLACK_SECONDS
         self.at_most("during", 1000 * became, 1000 * bound, "ms")
+
+    def _starved_share(self, since: float) -> float:
+        """Return the share of the time that server or load waited for a CPU."""
+        waited = [
+            process.cpu_wait_seconds() - before
+            for process, before in self._waited_before.items()
+        ]
+        return max(waited, default=0.0) / max(0.1, time.monotonic() - since)
 
     def _report(self, entry: Measurement) -> None:
         print(json.dumps(dataclasses.asdict(entry)), flush=True)

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from tests.chaos import page, sandbox
+from tests.chaos import page, sandbox, soak
 from tests.chaos.row import Measurement, Result, Row, measurement, percentile
 from tests.chaos.rows import ALL
 from tests.chaos.trial import Trial
@@ -59,3 +59,14 @@ def test_percentile() -> None:
     values = [float(number) for number in range(1, 101)]
     assert percentile(values, 0.99) == 99.0
     assert percentile([5.0], 0.99) == 5.0
+
+
+def test_fit_gives_the_slope_and_its_error() -> None:
+    """Growth is told from noise around a constant."""
+    grown = [soak.Moment(60.0 * turn, 50 + turn / 60, 20) for turn in range(60)]
+    slope = soak.fit(grown)
+    assert slope.per_hour == pytest.approx(1.0)
+    assert slope.error == pytest.approx(0.0, abs=1e-9)
+    noise = [soak.Moment(60.0 * turn, 50 + turn % 2, 20) for turn in range(60)]
+    flat = soak.fit(noise)
+    assert abs(flat.per_hour) < 2 * flat.error

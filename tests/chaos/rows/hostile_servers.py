@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from tests.chaos.row import Row
@@ -16,6 +17,7 @@ from tests.chaos.trial import Trial
 
 _DEADLINE_SECONDS: Final = 60.0
 _MEMORY_MIB: Final = 200
+_KILL_MIB: Final = 800
 
 
 def _flood(kind: str, trial: Trial) -> None:
@@ -53,9 +55,18 @@ def _end(process: subprocess.Popen[bytes], timeout: float) -> tuple[int, float]:
         if done:
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode, usage.ru_maxrss / 1024
-        if time.monotonic() > until:
-            process.kill()
+        if time.monotonic() > until or _resident(process.pid) > _KILL_MIB:
+            process.kill()  # before it has all of this machine's memory
         time.sleep(0.05)
+
+
+def _resident(pid: int) -> float:
+    """Return the resident memory in MiB; 0 when the process has just left."""
+    try:
+        pages = int(Path("/proc", str(pid), "statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 
 
 def _interrupts(trial: Trial) -> None:

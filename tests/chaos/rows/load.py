@@ -26,7 +26,8 @@ def _held(trial: Trial) -> None:
     start = time.monotonic()
     clients.open(count)
     trial.note("opened in", time.monotonic() - start, "s")
-    time.sleep(1.0)
+    held_since = time.monotonic()
+    time.sleep(trial.pick(4, 1))
     growth = server.rss() - before
     trial.at_most("memory for each", growth * _KIB / count, 6, "KiB")
     trial.at_least("connections held", server.descriptors() - base, count)
@@ -36,7 +37,7 @@ def _held(trial: Trial) -> None:
     clients.close()
     freed = seconds_until(lambda: server.descriptors() <= base, 60)
     trial.at_most("all slots free after", freed, 15, "s")
-    trial.unharmed(load, disturbed)
+    trial.unharmed(load, disturbed, held_since)
 
 
 def _rate(trial: Trial) -> None:

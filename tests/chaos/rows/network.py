@@ -118,25 +118,19 @@ def _new_address(trial: Trial) -> None:
     with _hosts(trial.folder) as hosts:
         hosts.write_text("198.18.0.1 moving.test\n")
         server = trial.server()
+        idle = server.descriptors()
         watch = trial.client("watch", "moving.test", "--json", log_level="info")
         time.sleep(4)
         server.kill()
         hosts.write_text("198.18.0.9 moving.test\n")
         start = time.monotonic()
         moved = trial.server(host="198.18.0.9")
-        seconds = seconds_until(lambda: _is_watched(moved.descriptors()), 60, 0.1)
+        seconds = seconds_until(lambda: moved.descriptors() > idle, 60, 0.1)
         trial.at_most("watched at its new address after", seconds, 15, "s")
         trial.note("start of the new server", time.monotonic() - start - seconds, "s")
         watch.send_signal(signal.SIGTERM)
         _, err = watch.communicate(timeout=30)
         trial.holds("no traceback", "Traceback" not in err)
-
-
-_IDLE_DESCRIPTORS: Final = 16
-
-
-def _is_watched(descriptors: int) -> bool:
-    return descriptors > _IDLE_DESCRIPTORS
 
 
 @contextlib.contextmanager
