@@ -84,9 +84,14 @@ def version(service: str, instance: str, **node_and_zone: str) -> Page:
 
 @contextlib.asynccontextmanager
 async def admin_port(
-    sockets: list[socket.socket], pages: Mapping[str, Page]
+    sockets: list[socket.socket],
+    pages: Mapping[str, Page],
+    wrap: Callable[[asyncio.Protocol], asyncio.Protocol] | None = None,
 ) -> AsyncIterator[None]:
-    """Serve the pages by path on listening sockets; close the sockets at the end."""
+    """Serve the pages by path on listening sockets; close the sockets at the end.
+
+    ``wrap`` puts TLS around each connection.
+    """
     config = uvicorn.Config(
         _Application(pages),
         log_config=None,
@@ -94,7 +99,7 @@ async def admin_port(
         access_log=False,
         lifespan="off",
         ws="none",
-        http=_AdminConnection,
+        http=_AdminConnection if wrap is None else _wrapped(wrap),
         server_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_REQUEST_SECONDS,
@@ -112,6 +117,17 @@ async def admin_port(
         await server.close()
         for sock in sockets:
             sock.close()
+
+
+def _wrapped(
+    wrap: Callable[[asyncio.Protocol], asyncio.Protocol],
+) -> type[asyncio.Protocol]:
+    """Return what uvicorn takes for the class of a connection."""
+
+    def make(*arguments: Any, **named: Any) -> asyncio.Protocol:
+        return wrap(_AdminConnection(*arguments, **named))
+
+    return cast("type[asyncio.Protocol]", make)
 
 
 class _AdminConnection(H11Protocol):

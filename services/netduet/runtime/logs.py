@@ -61,6 +61,8 @@ EVENTS: Final = {
     "admin.listening": "The admin port is bound and ready.",
     "server.family_absent": "This host lacks an address family; the server uses the others.",
     "server.ready": "All sockets are ready.",
+    "tls.loaded": "The certificate was read, at the start or again; new connections get it.",
+    "tls.reload_failed": "A file of the certificate cannot be used; the one before stays.",
     "server.limit_reached": "A connection limit rejects connections; logged once per period.",
     "server.draining": "A signal arrived; after the delay, no new work is accepted.",
     "server.stopped": "The drain is complete; totals since the start.",

@@ -28,6 +28,12 @@ from netduet.server.ledger import Ledger
 from netduet.server.listener import Listener
 from netduet.server.recent_clients import RecentClients
 from netduet.server.tcp_connection import TcpConnection
+from netduet.server.tls import (
+    ReloadedCertificate,
+    TlsFileError,
+    tls_files,
+    watch_files,
+)
 from netduet.server.udp_endpoint import UdpEndpoint
 from netduet.server.udp_flow_counters import UdpFlowCounters
 from netduet.server.udp_streams import UdpStreams
@@ -54,7 +60,8 @@ _LOBBY_SECONDS: Final = 1.0
 def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
     """Serve until SIGTERM, SIGINT or the time limit; return the exit status.
 
-    0 after a drain, 2 when the address cannot be listened on. ``ignored`` names
+    0 after a drain, 2 when the address cannot be listened on, or a file of TLS cannot be
+    used. ``ignored`` names
     environment variables that look like settings but are set by Kubernetes.
     """
     instance = settings.instance or socket.gethostname()
@@ -84,7 +91,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             logs.attach(runner.get_loop())
             runner.run(Server(settings, instance, log).run(sockets, admin))
-    except BindError as error:
+    except (BindError, TlsFileError) as error:
         print(f"netduet: {error}", file=sys.stderr)
         return 2
     finally:
@@ -137,6 +144,9 @@ class Server:
             ),
         )
         self._identity = identity
+        main, admin = tls_files(settings)
+        self._tls = None if main is None else ReloadedCertificate(main, log)
+        self._admin_tls = None if admin is None else ReloadedCertificate(admin, log)
         self._streams = UdpStreams(
             identity.boot_id,
             max_streams=settings.max_streams,
@@ -170,7 +180,13 @@ class Server:
             )
             for sock in sockets.udp
         ]
-        async with self._stalls, self._admin(admin, sockets), self._sweeps(loop):
+        certificates = [each for each in (self._tls, self._admin_tls) if each]
+        async with (
+            self._stalls,
+            self._admin(admin, sockets),
+            self._sweeps(loop),
+            watch_files(certificates, loop),
+        ):
             await listener.start(self._settings.backlog)
             for endpoint in endpoints:
                 endpoint.start(loop)
@@ -226,7 +242,8 @@ class Server:
                 zone=identity.zone,
             ),
         }
-        async with admin_port(admin.tcp, pages):
+        wrap = None if self._admin_tls is None else self._admin_tls.wrap
+        async with admin_port(admin.tcp, pages, wrap):
             for sock in admin.tcp:
                 where = {"server.address": sock.getsockname()[0]}
                 self._log.info(
@@ -253,8 +270,11 @@ class Server:
         """Whether new connections are welcome: not after the first signal."""
         return self._listens and not self._stop.is_set()
 
-    def _accept(self, descriptor: int | None) -> TcpConnection:
-        return TcpConnection(self._context, self._connections, descriptor)
+    def _accept(self, descriptor: int | None) -> asyncio.Protocol:
+        connection = TcpConnection(self._context, self._connections, descriptor)
+        if self._tls is None:
+            return connection
+        return self._tls.wrap(connection, connection.refuse_plain, connection.fail_tls)
 
     async def _close_sockets(
         self, listener: Listener, endpoints: list[UdpEndpoint]

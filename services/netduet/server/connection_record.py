@@ -6,6 +6,7 @@ import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
+from netduet.net.tls_layer import TlsFailedError
 from netduet.wire.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def _describe(error: BaseException | None) -> tuple[str | None, str | None]:
     """
     if error is None:
         return None, None
+    if isinstance(error, TlsFailedError):
+        return "tls_failed", str(error)
     if isinstance(error, RemoteError):
         return error.code.value, error.message
     if isinstance(error, OSError) and error.errno is not None:

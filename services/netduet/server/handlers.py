@@ -98,9 +98,14 @@ class Handlers:
         """The handler of each control question that is answered at once."""
 
     def welcome(
-        self, message: Open, conn_id: str, peer: Address, local: Address
+        self,
+        message: Open,
+        conn_id: str,
+        peer: Address,
+        local: Address,
+        certificate: str = "",
     ) -> Welcome:
-        """Answer an opening."""
+        """Answer an opening; ``certificate`` is a fingerprint, "" without TLS."""
         return Welcome(
             version=VERSION,
             nonce=message.nonce,
@@ -115,6 +120,7 @@ class Handlers:
             local=Endpoint(address=local[0], port=local[1]),
             node=self.identity.node,
             zone=self.identity.zone,
+            certificate=certificate,
         )
 
     def _report(self, _question: BaseModel, origin: RequestOrigin) -> ServerReport:

@@ -4,6 +4,7 @@ It does not use the command line, whose import takes ten times as long as the wh
 check. Exit status 0 when a netduet answers, 1 otherwise.
 """
 
+import contextlib
 import os
 import socket
 import sys
@@ -25,31 +26,69 @@ TIMEOUT = 2.0
 
 def check(host: str, port: int) -> str | None:
     """Open a framed connection; return the problem, or None if the server answers."""
-    nonce = os.urandom(16).hex()
-    opening = serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % nonce.encode())
     try:
         # Not create_connection, which looks up even a literal address and is slow.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.settimeout(TIMEOUT)
-            sock.connect((host, port))
-            sock.sendall(MAGIC + opening)
-            answer = _receive(sock, len(MAGIC) + HEADER_SIZE)
-            if not answer.startswith(MAGIC):
-                return f"not a netduet server: {answer[:32]!r}"
-            length, kind, flags, _, _ = HEADER.unpack_from(answer, len(MAGIC))
-            payload = _receive(sock, min(length, MAX_CONTROL))
-            if kind == Kind.ERROR and b'"too_many_connections"' in payload:
-                return (
-                    None  # full is not unhealthy: a restart would end all connections
-                )
-            if kind != Kind.OPEN or flags != ANSWER or nonce.encode() not in payload:
-                return f"no welcome: {payload[:256]!r}"
-            sock.sendall(serialize(Kind.END))
-            _receive(sock, HEADER_SIZE)
+        with socket.socket(family, socket.SOCK_STREAM) as plain:
+            plain.settimeout(TIMEOUT)
+            plain.connect((host, port))
+            with contextlib.ExitStack() as stack:
+                sock = _with_tls(plain, stack)
+                if sock is None:
+                    return None  # mutual TLS: it asks whom it serves, so it lives
+                return _open(sock)
     except (OSError, OverflowError) as error:
         return f"{type(error).__name__}: {error}"
+
+
+def _open(sock: socket.socket) -> str | None:
+    """Open and end; return the problem."""
+    nonce = os.urandom(16).hex()
+    opening = serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % nonce.encode())
+    sock.sendall(MAGIC + opening)
+    answer = _receive(sock, len(MAGIC) + HEADER_SIZE)
+    if not answer.startswith(MAGIC):
+        return f"not a netduet server: {answer[:32]!r}"
+    length, kind, flags, _, _ = HEADER.unpack_from(answer, len(MAGIC))
+    payload = _receive(sock, min(length, MAX_CONTROL))
+    if kind == Kind.ERROR and b'"too_many_connections"' in payload:
+        return None  # full is not unhealthy: a restart would end all connections
+    if kind != Kind.OPEN or flags != ANSWER or nonce.encode() not in payload:
+        return f"no welcome: {payload[:256]!r}"
+    sock.sendall(serialize(Kind.END))
+    _receive(sock, HEADER_SIZE)
     return None
+
+
+def _with_tls(sock: socket.socket, stack: contextlib.ExitStack) -> socket.socket | None:
+    """Return the socket, with TLS if the environment says so, until the stack closes.
+
+    None if the server refuses a client without a certificate that it knows. Its own
+    certificate need not be valid for a loopback address, and is not verified.
+    """
+    certificate = os.environ.get("NETDUET_SERVER_TLS_CERT")
+    if not certificate:
+        return sock
+    import ssl  # noqa: PLC0415 - it takes as long as the whole check
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    wrapped = context.wrap_socket(sock, do_handshake_on_connect=False)
+    stack.enter_context(wrapped)
+    try:
+        wrapped.do_handshake()
+        if os.environ.get("NETDUET_SERVER_TLS_CLIENT_CA"):
+            wrapped.recv(1)  # in TLS 1.3 the alert follows the handshake
+    except ssl.SSLError as error:
+        if os.environ.get("NETDUET_SERVER_TLS_CLIENT_CA") and _is_alert(error.reason):
+            return None
+        raise
+    return wrapped
+
+
+def _is_alert(reason: str | None) -> bool:
+    return "ALERT" in (reason or "")
 
 
 def _receive(sock: socket.socket, size: int) -> bytes:

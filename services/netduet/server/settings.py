@@ -42,6 +42,24 @@ class ServerSettings(Settings):
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """HTTP port for /livez, /readyz, /metrics and /version; 0 disables it."""
 
+    tls_cert: str = ""
+    """File with the certificate (PEM) that the TCP port presents, the server's own first, those of intermediate authorities behind it. With it, the port speaks TLS alone; UDP stays as it is. Empty: no TLS. Read again when a file changes, and on SIGHUP."""
+
+    tls_key: str = ""
+    """File with the key (PEM, without a passphrase) of tls_cert; empty: it is in the same file."""
+
+    tls_client_ca: str = ""
+    """File with the certificates (PEM) of the authorities whose clients are served (mutual TLS); empty asks clients for no certificate."""
+
+    tls_min_version: Literal["1.2", "1.3"] = "1.2"
+    """Oldest version of TLS that is accepted; 1.3 is used where both ends can."""
+
+    admin_tls: bool = False
+    """Whether the admin port speaks TLS as well, with the certificate of tls_cert."""
+
+    admin_tls_client_ca: str = ""
+    """As tls_client_ca, for the admin port."""
+
     service: Annotated[str, Field(min_length=1, max_length=128)] = "netduet"
     """Name of the service; clients compare it with the one they expect."""
 
@@ -142,6 +160,13 @@ class ServerSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for name in ("tls_key", "tls_client_ca", "admin_tls"):
+            if getattr(self, name) and not self.tls_cert:
+                raise contradiction(name, "needs a file in", "tls_cert")
+        if self.admin_tls_client_ca and not self.admin_tls:
+            raise contradiction(
+                "admin_tls_client_ca", "needs admin_tls, but", "admin_tls"
+            )
         per_client, total = self.max_connections_per_client, self.max_connections
         if per_client is not None and per_client > total:
             raise contradiction(

@@ -35,6 +35,7 @@ from netduet.wire.frames import MIN_RUN_ID, Kind
 from netduet.wire.state_machine import Role, State
 
 if TYPE_CHECKING:
+    from netduet.net.tls_layer import TlsFailedError
     from netduet.server.address import Address
     from netduet.server.context import ServerContext
 
@@ -47,6 +48,9 @@ TCP_RTO_MIN), so that a lost segment ends no conversation."""
 
 _QUIET_ROUND_TRIPS: Final = 2
 """The same in round trips: on a slow path the next question takes one."""
+
+
+_TLS_REQUIRED: Final = "this port requires TLS"
 
 
 class TcpConnection(asyncio.Protocol):
@@ -167,6 +171,20 @@ class TcpConnection(asyncio.Protocol):
         self._open_connections.discard(self)
         self._context.access_log.closed(record, self._loop.time())
 
+    # For TLS
+
+    def refuse_plain(self) -> bool:
+        """Refuse a peer that speaks no TLS; it is sent the reason in its dialect."""
+        self._writer.end("tls_required", "server")
+        self.wire.refusal = RemoteError(Code.TLS_REQUIRED, _TLS_REQUIRED)
+        self.wire.greeting = f"{_TLS_REQUIRED}\n".encode()
+        return True
+
+    def fail_tls(self, failure: TlsFailedError) -> None:
+        """Note that the handshake failed, or a record is broken."""
+        self._writer.fail(failure)
+        self._writer.end("tls_failed", "client")
+
     # For the drain
 
     @property
@@ -219,7 +237,7 @@ class TcpConnection(asyncio.Protocol):
             case OpenReceived(message, frame_id):
                 conn_id = self._open(frame_id).conn_id
                 welcome = self._context.handlers.welcome(
-                    message, conn_id, self._peer, self._local
+                    message, conn_id, self._peer, self._local, writer.certificate()
                 )
                 self.wire.welcome(welcome, frame_id)
             case RequestReceived():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from netduet.net import kernel
 from netduet.net.tcp_info import bytes_acked
+from netduet.server.tls import CERTIFICATE
 from netduet.wire.connection import SEND_EOF
 from netduet.wire.state_machine import State
 
@@ -181,6 +182,10 @@ class WriteControl:
         """Return the socket's descriptor."""
         descriptor: int = self._transport.get_extra_info("socket").fileno()
         return descriptor
+
+    def certificate(self) -> str:
+        """Return the fingerprint of the certificate that is presented, "" without TLS."""
+        return self._transport.get_extra_info(CERTIFICATE) or ""
 
     @property
     def idle(self) -> bool:

@@ -28,6 +28,7 @@ class Code(StrEnum):
     TOO_MANY_QUESTIONS = "too_many_questions"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     DRAINING = "draining"
+    TLS_REQUIRED = "tls_required"
 
 
 class WireError(Exception):

@@ -66,7 +66,11 @@ class LimitsNotice(_Answer):
 
 
 class Welcome(_Answer):
-    """The answer to the opening; ``node`` and ``zone`` are omitted when unknown."""
+    """The answer to the opening.
+
+    ``node``, ``zone`` and ``certificate`` are omitted when unknown. ``certificate`` is
+    the SHA-256 (hex) of the certificate that the server presents on this connection.
+    """
 
     version: int
     nonce: Hex128
@@ -81,11 +85,12 @@ class Welcome(_Answer):
     local: Endpoint
     node: Text = ""
     zone: Text = ""
+    certificate: Text = ""
 
     @model_serializer(mode="wrap")
     def _sparing(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = rest(self)
-        for name in ("node", "zone"):
+        for name in ("node", "zone", "certificate"):
             if not fields[name]:
                 del fields[name]
         return fields

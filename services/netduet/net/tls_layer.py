@@ -1,0 +1,264 @@
+"""TLS between a TCP connection and the protocol inside, in the same loop.
+
+The protocol inside is told of the connection as soon as it is accepted, so that its
+limits and deadlines hold during the handshake; what it writes meanwhile is sent after
+it. Not the loop's own TLS: that one shows a connection after the handshake only, keeps
+its context for all connections, and cannot end one direction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CHUNK_BYTES: Final = 64 * 1024
+_HANDSHAKE_RECORD: Final = 0x16
+"""First byte of all connections with TLS (RFC 8446 §5.1)."""
+
+
+class TlsFailedError(Exception):
+    """A handshake failed, or a record is broken; the text is OpenSSL's reason."""
+
+
+class TlsProtocol(asyncio.Protocol):
+    """Passes what is inside of TLS to a protocol, and back.
+
+    ``server_name`` makes it a client, which demands this name of the certificate if the
+    context checks names. A server calls ``refuse`` when a peer begins without TLS: if
+    that returns True, its bytes are passed on as they are; otherwise the connection is
+    closed. It calls ``fail`` when TLS fails, which ends the connection.
+    """
+
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        context: ssl.SSLContext,
+        *,
+        server_name: str | None = None,
+        refuse: Callable[[], bool] = lambda: False,
+        fail: Callable[[TlsFailedError], None] = lambda _: None,
+        extra: dict[str, object] | None = None,
+    ) -> None:
+        """Prepare; ``extra`` is what ``get_extra_info`` of the transport adds."""
+        self.inner = inner
+        self.extra = extra or {}
+        self.is_ready = False
+        self.is_plain = False
+        """The peer speaks no TLS: bytes pass as they are."""
+        self.queued: list[bytes] = []
+        """What the protocol inside has written before the end of the handshake."""
+        self._refuse = refuse
+        self._fail = fail
+        self._is_server = server_name is None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=self._is_server,
+            server_hostname=server_name or None,
+        )
+        self._failure: TlsFailedError | None = None
+        self._has_begun = self._has_ended = False
+        self._wants_eof = self._has_notified = self._has_sent_eof = False
+
+    # Callbacks of the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Tell the protocol inside; a client begins the handshake."""
+        self.raw = cast("asyncio.Transport", transport)
+        self.inner.connection_made(_TlsTransport(self))
+        if not self._is_server:
+            self._advance()
+
+    def data_received(self, data: bytes) -> None:
+        """Continue the handshake, or pass on what is inside."""
+        if self._is_server and not self._has_begun:
+            self.is_plain = data[0] != _HANDSHAKE_RECORD
+            if self.is_plain and not self._refuse():
+                self.raw.close()
+                return
+        self._has_begun = True
+        if self.is_plain:
+            self.inner.data_received(data)
+        elif self._failure is None:
+            self._incoming.write(data)
+            self._advance()
+
+    def eof_received(self) -> bool | None:
+        """Pass on the end of the peer's stream, unless close_notify has said so.
+
+        A peer that ends without it may have been cut off: what is inside must say where
+        it ends, as frames do.
+        """
+        if self.is_plain:
+            return self.inner.eof_received()
+        if not self.is_ready:
+            return False  # close: nobody has said anything
+        if not self._has_ended:
+            self._has_ended = True
+            self.inner.eof_received()
+        return True
+
+    def pause_writing(self) -> None:
+        """Pass it on."""
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on."""
+        self.inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass it on, with why TLS failed if it did."""
+        self.inner.connection_lost(self._failure or exc)
+
+    # For the transport
+
+    def write(self, data: bytes) -> None:
+        """Encrypt and send; before the end of the handshake, keep it."""
+        if self.is_plain:
+            self.raw.write(data)
+        elif not self.is_ready:
+            self.queued.append(bytes(data))
+        elif self._failure is None and not self._has_notified:
+            self._encrypt((data,))
+            self._flush()
+
+    def write_eof(self) -> None:
+        """End our direction: close_notify, then a FIN."""
+        self._wants_eof = True
+        if self.is_ready or self.is_plain:
+            self._end_sending()
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+        if not (self.is_plain or self.raw.is_closing()):
+            self._notify()
+        self.raw.close()
+
+    # Helpers
+
+    def _advance(self) -> None:
+        """Take what has arrived, as far as that goes."""
+        received: list[bytes] = []
+        try:
+            if not self.is_ready:
+                self.tls.do_handshake()
+                self.is_ready = True
+                self._encrypt(self.queued)
+                self.queued.clear()
+                if self._wants_eof:
+                    self._end_sending()
+            while data := self.tls.read(_CHUNK_BYTES):
+                received.append(data)
+            ended = True
+        except ssl.SSLWantReadError:
+            ended = False
+        except ssl.SSLZeroReturnError:
+            ended = True
+        except ssl.SSLError as error:
+            self._end_with(error)
+            return
+        self._flush()
+        if received:
+            self.inner.data_received(b"".join(received))
+        if ended and not self._has_ended:
+            self._has_ended = True
+            self.inner.eof_received()
+
+    def _encrypt(self, parts: Iterable[bytes]) -> None:
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[self.tls.write(view) :]
+
+    def _end_sending(self) -> None:
+        if not self.is_plain:
+            self._notify()
+        if not (self._has_sent_eof or self.raw.is_closing()):
+            self._has_sent_eof = True
+            self.raw.write_eof()
+
+    def _notify(self) -> None:
+        """Send close_notify, once."""
+        if self.is_ready and not self._has_notified and self._failure is None:
+            self._has_notified = True
+            with contextlib.suppress(ssl.SSLError):  # it waits for the peer's
+                self.tls.unwrap()
+            self._flush()
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data and not (self.raw.is_closing() or self._has_sent_eof):
+            self.raw.write(data)
+
+    def _end_with(self, error: ssl.SSLError) -> None:
+        """End a connection whose TLS has failed; the peer gets the alert."""
+        verification = getattr(error, "verify_message", "")
+        reason = (error.reason or "").replace("_", " ").lower() or type(error).__name__
+        text = f"{reason}: {verification}" if verification else reason
+        self._failure = TlsFailedError(text)
+        self._fail(self._failure)
+        self._flush()
+        self.raw.close()
+
+
+class _TlsTransport(asyncio.Transport):
+    """The transport that the protocol inside sees."""
+
+    def __init__(self, layer: TlsProtocol) -> None:
+        super().__init__()
+        self._layer = layer
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the TCP transport says, and what the layer adds."""
+        if name == "ssl_object":
+            return None if self._layer.is_plain else self._layer.tls
+        if name in self._layer.extra:
+            return None if self._layer.is_plain else self._layer.extra[name]
+        return self._layer.raw.get_extra_info(name, default)
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self._layer.write(cast("bytes", data))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self._layer.write(b"".join(list_of_data))
+
+    def write_eof(self) -> None:
+        self._layer.write_eof()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._layer.close()
+
+    def abort(self) -> None:
+        self._layer.raw.abort()
+
+    def is_closing(self) -> bool:
+        return self._layer.raw.is_closing()
+
+    def pause_reading(self) -> None:
+        self._layer.raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._layer.raw.resume_reading()
+
+    def is_reading(self) -> bool:
+        return self._layer.raw.is_reading()
+
+    def set_write_buffer_limits(
+        self, high: int | None = None, low: int | None = None
+    ) -> None:
+        self._layer.raw.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        return self._layer.raw.get_write_buffer_size() + sum(
+            map(len, self._layer.queued)
+        )
