@@ -215,8 +215,8 @@ class Conversation(RuleBasedStateMachine):
     def buffers_are_bounded(self) -> None:
         """Neither end keeps more than a frame."""
         most = HEADER_SIZE + max(MAX_CONTROL, LIMITS.max_frame)
-        assert len(self.client._buffer) <= most
-        assert len(self.server.connection._buffer) <= most
+        assert len(self.client.incomplete) <= most
+        assert len(self.server.connection.incomplete) <= most
         assert self.server.connection.owed <= LIMITS.max_questions
 
     @invariant()

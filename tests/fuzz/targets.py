@@ -76,7 +76,7 @@ def _connection(role: Role, data: bytes) -> None:
     for piece in _pieces(data):
         cut.feed(piece)
         connection = cut.connection
-        assert len(connection._buffer) <= HEADER_SIZE + MAX_CONTROL + len(piece)
+        assert len(connection.incomplete) <= HEADER_SIZE + MAX_CONTROL + len(piece)
         assert len(connection.text) <= _LIMITS.max_text + 1
     assert cut.outcome == whole.outcome
     questions = data.count(b"{") + len(data) // HEADER_SIZE + 1

@@ -252,6 +252,21 @@ def time_wait() -> int | None:
     return None
 
 
+def memory_limit() -> int | None:
+    """Return the memory limit of this cgroup in bytes; None if there is none.
+
+    ``memory.max`` of cgroup v2, or ``memory.limit_in_bytes`` of v1.
+    """
+    for path in (
+        _cgroup_v2() / "memory.max",
+        Path("/sys/fs/cgroup/memory.max"),
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    ):
+        for line in _lines(path):
+            return int(line) if line.isdecimal() and int(line) < 2**60 else None
+    return None
+
+
 def _cgroup_v2() -> Path:
     for line in _lines(Path("/proc/self/cgroup")):
         if line.startswith("0::"):

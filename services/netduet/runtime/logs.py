@@ -64,6 +64,7 @@ EVENTS: Final = {
     "tls.loaded": "The certificate was read, at the start or again; new connections get it.",
     "tls.reload_failed": "A file of the certificate cannot be used; the one before stays.",
     "server.limit_reached": "A connection limit rejects connections; logged once per period.",
+    "limit.reached": "Another limit ended or refused something; logged once per limit and period.",
     "server.draining": "A signal arrived; after the delay, no new work is accepted.",
     "server.stopped": "The drain is complete; totals since the start.",
     "run.finished": "A client's run ended: the totals of its connections, and what ended them.",

@@ -20,11 +20,13 @@ from netduet.runtime import logs
 from netduet.runtime.stall_monitor import StallMonitor
 from netduet.server.access_log import SWEEP_SECONDS, AccessLog
 from netduet.server.admission import Admission
+from netduet.server.buffer_budget import BufferBudget, max_buffered
 from netduet.server.context import ServerContext
 from netduet.server.counters import Counters
 from netduet.server.drain import drain, wait_for_event
 from netduet.server.handlers import Handlers, ServerIdentity, new_id
 from netduet.server.ledger import Ledger
+from netduet.server.limit_log import LimitLog
 from netduet.server.listener import Listener
 from netduet.server.recent_clients import RecentClients
 from netduet.server.tcp_connection import TcpConnection
@@ -52,6 +54,9 @@ close during the handshakes of the connections that it held off."""
 
 _WRITE_TIMEOUT_MARGIN_SECONDS: Final = 2.0
 """Seconds by which the kernel's limit exceeds ``write_timeout``, which says more."""
+
+_MIN_WRITE_BUFFER: Final = 4096
+"""Bytes of the smallest write buffer, however many connections share the memory."""
 
 _LOBBY_SECONDS: Final = 1.0
 """Seconds for a refused peer's first bytes, which decide in which protocol it gets the reason."""
@@ -115,6 +120,7 @@ class Server:
             settings.max_connections_per_client or settings.max_connections,
             kernel.raise_descriptor_limit(),
         )
+        buffered = max_buffered(settings.max_buffered, kernel.memory_limit())
         ledger = Ledger(settings.ledger_size)
         identity = ServerIdentity(
             settings.service, instance, new_id(), settings.node, settings.zone
@@ -128,7 +134,10 @@ class Server:
                 plain_linger=min(limits.plain_linger, _LOBBY_SECONDS),
             ),
             greeting=settings.greeting.encode(),
-            write_buffer=settings.write_buffer,
+            write_buffer=min(
+                settings.write_buffer,
+                max(_MIN_WRITE_BUFFER, buffered // admission.total),
+            ),
             write_timeout=settings.write_timeout,
             handlers=Handlers(identity, limits, ledger, self._stalls),
             ledger=ledger,
@@ -142,6 +151,7 @@ class Server:
                 settings.max_plain_text,
                 stalled=lambda: self._stalls.total,
             ),
+            buffers=BufferBudget(buffered, LimitLog(log, self._counters)),
         )
         self._identity = identity
         main, admin = tls_files(settings)

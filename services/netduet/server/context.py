@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from netduet.server.access_log import AccessLog
     from netduet.server.admission import Admission
+    from netduet.server.buffer_budget import BufferBudget
     from netduet.server.counters import Counters
     from netduet.server.handlers import Handlers
     from netduet.server.ledger import Ledger
@@ -30,3 +31,4 @@ class ServerContext:
     counters: Counters
     recent_clients: RecentClients
     access_log: AccessLog
+    buffers: BufferBudget

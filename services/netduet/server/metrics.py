@@ -91,7 +91,7 @@ class ServerMetrics(Collector):
         yield refused
         limits = CounterMetricFamily(
             "netduet_limits_reached",
-            "Connections ended by a time or size limit.",
+            "Connections ended, and requests and datagrams refused, by limit.",
             labels=["limit"],
         )
         for limit, count in counters.limits.items():

@@ -104,6 +104,9 @@ class ServerSettings(Settings):
     max_plain_text: Annotated[Size, Field(ge=1, le=64 * KIB)] = KIB
     """Maximum length of a plain-text client's message in the log."""
 
+    max_buffered: Annotated[Size, Field(ge=MIB)] = 64 * MIB
+    """Maximum number of bytes buffered over all connections: incomplete frames and unsent responses. Lower if a quarter of the container's memory limit is less. Above it, the largest connections of the address that holds most are ended."""
+
     write_buffer: Annotated[Size, Field(ge=KIB, le=64 * MIB)] = 64 * KIB
     """Maximum number of unsent bytes per connection; above it, the server stops reading from the peer."""
 
@@ -172,4 +175,6 @@ class ServerSettings(Settings):
             raise contradiction(
                 "max_connections_per_client", "must not exceed", "max_connections"
             )
+        if self.max_frame_size > self.max_buffered:
+            raise contradiction("max_frame_size", "must not exceed", "max_buffered")
         return self

@@ -57,6 +57,7 @@ class TcpConnection(asyncio.Protocol):
     """An accepted connection."""
 
     __slots__ = (
+        "_charged",
         "_context",
         "_decision",
         "_delayed",
@@ -87,6 +88,7 @@ class TcpConnection(asyncio.Protocol):
         self._entry: ConnectionEntry | None = None
         self._delayed: DelayedHandlers | None = None
         self._run_id = 0
+        self._charged = False  # whether the budget of buffers counts anything of ours
         self.listener = listener
 
     # Callbacks of the loop
@@ -136,6 +138,8 @@ class TcpConnection(asyncio.Protocol):
             else:
                 self._handle(event)
         self._writer.send(now)
+        if wire.incomplete or self._charged:
+            self._charge()
 
     def eof_received(self) -> bool:
         """Answer the rest; True keeps our own side of the connection open."""
@@ -148,10 +152,12 @@ class TcpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop reading: the peer does not read."""
         self._writer.pause_writing()
+        self._charge()
 
     def resume_writing(self) -> None:
         """Continue sending."""
         self._writer.resume_writing()
+        self._charge()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Build the record of the connection for the ledger and the access log."""
@@ -167,6 +173,7 @@ class TcpConnection(asyncio.Protocol):
         record = self._record()
         if self._entry is not None:
             self._entry.close(record)
+        self._context.buffers.charge(self, 0)
         self._context.admission.leave(self._peer[0])
         self._open_connections.discard(self)
         self._context.access_log.closed(record, self._loop.time())
@@ -184,6 +191,35 @@ class TcpConnection(asyncio.Protocol):
         """Note that the handshake failed, or a record is broken."""
         self._writer.fail(failure)
         self._writer.end("tls_failed", "client")
+
+    # For the budgets
+
+    @property
+    def client(self) -> str:
+        """The client's address."""
+        return self._peer[0]
+
+    def end_for_limit(self, name: str, error: RemoteError) -> None:
+        """End the connection: send a framed peer that reads the reason, or reset."""
+        self._writer.error = error
+        self._writer.end(f"limit.{name}", "server")
+        if (
+            self.wire.state in (State.OPENING, State.OPEN)
+            and not self._writer.is_paused
+        ):
+            now = self._loop.time()
+            self.wire.refuse(error, now)
+            self._writer.send(now)
+        else:
+            self._writer.reset_soon()
+        self._charged = False
+        self._context.buffers.charge(self, 0)
+
+    def _charge(self) -> None:
+        """Tell the budget what is buffered for this connection."""
+        size = len(self.wire.incomplete) + self._writer.unsent
+        self._charged = size > 0
+        self._context.buffers.charge(self, size)
 
     # For the drain
 

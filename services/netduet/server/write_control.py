@@ -14,6 +14,7 @@ from netduet.net import kernel
 from netduet.net.tcp_info import bytes_acked
 from netduet.server.tls import CERTIFICATE
 from netduet.wire.connection import SEND_EOF
+from netduet.wire.sender import PROMISE_BYTES
 from netduet.wire.state_machine import State
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class WriteControl:
         "_expire",
         "_paused_at",
         "_reset_when_flushed",
+        "_stalled_before",
         "_stalled_since",
         "_timer",
         "_transport",
@@ -86,6 +88,8 @@ class WriteControl:
         self._buffer_full = False
         self._reset_when_flushed = False
         self._stalled_since: float | None = None
+        # Of the write buffer before, if nothing was read from the peer in between.
+        self._stalled_before: float | None = None
         self._acked = 0
         self.abort_on_close = False
         """Abort when the protocol is done, because the peer still sends."""
@@ -109,7 +113,7 @@ class WriteControl:
         """Continue; if the connection is closing, keep watching what is queued."""
         self._buffer_full = False
         if not self._transport.is_closing():
-            self._stalled_since = None
+            self._stalled_before, self._stalled_since = self._stalled_since, None
             # Not from here: the loop may call this in the middle of a write.
             self.loop.call_soon(self._continue)
 
@@ -187,6 +191,28 @@ class WriteControl:
         """Return the fingerprint of the certificate that is presented, "" without TLS."""
         return self._transport.get_extra_info(CERTIFICATE) or ""
 
+    def reset_soon(self) -> None:
+        """Reset the connection in the next turn: the loop may be in a write of it."""
+        self.loop.call_soon(self._reset_if_open)
+
+    def _reset_if_open(self) -> None:
+        if self._expire is not None:
+            self.reset()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether reading is paused because something is owed."""
+        return self._paused_at is not None
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken, and what the answers owed cost.
+
+        What is less than the limit of the write buffer is not counted.
+        """
+        waiting = self._transport.get_write_buffer_size() if self._buffer_full else 0
+        return waiting + self.wire.owed * PROMISE_BYTES
+
     @property
     def idle(self) -> bool:
         """Whether nothing is owed or in flight, and the connection is not closing."""
@@ -227,7 +253,7 @@ class WriteControl:
             self.reset()
         else:
             self.wire.postpone(now - self._paused_at)
-            self._paused_at = None
+            self._paused_at = self._stalled_before = None
             self._transport.resume_reading()
             self.set_timer(now)
 
@@ -261,9 +287,15 @@ class WriteControl:
     # Timers
 
     def _watch_stall(self, now: float) -> None:
-        """Start to check whether the peer reads what is queued for it."""
-        self._stalled_since = now
-        self._acked = bytes_acked(self.descriptor())
+        """Start to check whether the peer reads what is queued for it.
+
+        The kernel may take more though the peer reads nothing: then go on checking.
+        """
+        acked, since = bytes_acked(self.descriptor()), self._stalled_before
+        if since is not None and acked < self._acked + MIN_PROGRESS_BYTES:
+            self._stalled_since = since
+        else:
+            self._stalled_since, self._acked = now, acked
         self.set_timer(now)
 
     def _arm(self, due: float) -> None:

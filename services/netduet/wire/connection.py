@@ -55,7 +55,6 @@ class Connection(Receiver):
 
     __slots__ = (
         "_awaited",
-        "_buffer",
         "_echo",
         "_idle",
         "_intake",
@@ -65,6 +64,7 @@ class Connection(Receiver):
         "bytes_received",
         "frames_received",
         "greeting",
+        "incomplete",
         "lingered",
         "text",
     )
@@ -94,7 +94,8 @@ class Connection(Receiver):
             self.deadline = now + limits.first_byte
         self._intake = _INTAKE[State.START]
         self._awaited = MAGIC
-        self._buffer = bytearray()
+        self.incomplete = bytearray()
+        """The start of a frame whose rest has not arrived."""
         self._wanted = HEADER_SIZE
         self._started: float | None = None
         # Cached for the hot path.
@@ -112,7 +113,7 @@ class Connection(Receiver):
         """
         size = len(data)
         self.bytes_received += size
-        if HEADER_SIZE <= size <= self._largest and not self._buffer:
+        if HEADER_SIZE <= size <= self._largest and not self.incomplete:
             length, word = PEEK(data)
             if word == self._echo and length == size - HEADER_SIZE:
                 # One complete ECHO frame: by far the most common read.
@@ -224,13 +225,13 @@ class Connection(Receiver):
         return self._take_pieces(rest, now) if rest else []
 
     def _take_pieces(self, data: bytes, now: float) -> list[Event]:
-        buffer = self._buffer
+        buffer = self.incomplete
         if not buffer:
             return self._take_frames(data, now)
         if len(buffer) + len(data) < self._wanted:
             buffer += data
             return []
-        self._buffer = bytearray()
+        self.incomplete = bytearray()
         return self._take_frames(b"".join((buffer, data)), now)
 
     def _take_linger(self, data: bytes, _now: float) -> list[Event]:
@@ -288,7 +289,7 @@ class Connection(Receiver):
         """Keep the start of a frame, and set the deadline that now applies."""
         self._wanted = wanted
         if rest:
-            self._buffer += rest
+            self.incomplete += rest
         if self.state is State.OPENING:
             return
         if not rest:
@@ -315,12 +316,12 @@ class Connection(Receiver):
         """Whether an opening or a frame has started and is incomplete."""
         if self.state is State.OPENING:
             return self.bytes_received > 0
-        return self.state is State.OPEN and bool(self._buffer)
+        return self.state is State.OPEN and bool(self.incomplete)
 
     def _progress(self) -> int:
         """Return how many bytes of the current opening or frame have arrived."""
         opening = self.state is State.OPENING
-        return self.bytes_received if opening else len(self._buffer)
+        return self.bytes_received if opening else len(self.incomplete)
 
     def _move(self, cause: Input) -> None:
         super()._move(cause)
@@ -328,7 +329,7 @@ class Connection(Receiver):
         is_open = self.state is State.OPEN
         self._largest = HEADER_SIZE + self.limits.max_frame if is_open else 0
         if self.state in _IGNORING:
-            self._buffer = bytearray()
+            self.incomplete = bytearray()
 
 
 _INTAKE: Final[dict[State, Callable[[Connection, bytes, float], list[Event]]]] = {

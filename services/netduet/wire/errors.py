@@ -29,6 +29,7 @@ class Code(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     DRAINING = "draining"
     TLS_REQUIRED = "tls_required"
+    OVERLOADED = "overloaded"
 
 
 class WireError(Exception):

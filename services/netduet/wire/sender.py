@@ -25,6 +25,10 @@ PIECE_BYTES: Final = 192 * 1024
 can make this end keep."""
 
 
+PROMISE_BYTES: Final = 256
+"""Bytes that an answer costs while it is owed, about."""
+
+
 @dataclass(slots=True)
 class _PromisedPattern:
     """An answer that is made in pieces, and the bytes that are to be sent before it.

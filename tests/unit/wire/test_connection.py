@@ -231,10 +231,10 @@ def test_buffer_is_released_at_the_end() -> None:
     """An incomplete frame is not kept while the connection lingers."""
     peer = server()
     peer.feed(frames.serialize(Kind.ECHO, bytes(90_000))[:-1])
-    assert len(peer.connection._buffer) > 90_000
+    assert len(peer.connection.incomplete) > 90_000
     error = RemoteError(Code.DRAINING, "the server is shutting down")
     peer.connection.refuse(error, 0.0)
-    assert len(peer.connection._buffer) == 0
+    assert len(peer.connection.incomplete) == 0
 
 
 # Order and counters

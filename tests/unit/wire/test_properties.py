@@ -219,7 +219,7 @@ def test_buffer_is_bounded(role: Role, data: bytes, places: list[int]) -> None:
     bound = HEADER_SIZE + max(SMALL.max_frame, frames.MAX_CONTROL)
     for piece in pieces(data, places):
         peer.feed(piece)
-        assert len(peer.connection._buffer) < bound
+        assert len(peer.connection.incomplete) < bound
         assert len(peer.connection.text) <= SMALL.max_text + 1
 
 
