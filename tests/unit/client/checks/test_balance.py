@@ -156,6 +156,18 @@ def test_failures_after_successes_are_no_dead_backend(
     assert judgement.blocks
 
 
+def test_limited_rate_of_new_connections_is_left_to_churn() -> None:
+    """Made slowly, they pass: what fails is no backend, and other checks can run."""
+    trials = answers(13, "a") + failed(20, ConnectionOutcome.CONNECT_TIMEOUT)
+    limited = AddressTrials(VIP, trials, later=answers(4, "a"))
+    judgement = judge(BalanceResult((limited,)))
+    assert not judgement.findings
+    assert not judgement.blocks
+    assert any("rate of new connections is limited" in r for r in judgement.remarks)
+    stopped = replace(limited, later=failed(1, ConnectionOutcome.CONNECT_TIMEOUT))
+    assert judge(BalanceResult((stopped,))).blocks
+
+
 def test_dead_backend_is_no_sudden_outage() -> None:
     """Holds for random and strict load balancers with one dead backend of 2, 3 or 10."""
     chance = random.Random(11)

@@ -131,6 +131,24 @@ def test_kind_of_loss_follows_from_bursts(
     assert (finding.failure, finding.where) == (failure, "path →")
 
 
+@pytest.mark.parametrize(
+    ("tried", "expected"),
+    [
+        (bursts(0, 0, 0, 0), []),
+        (bursts(0, 0, 0, 22), []),
+        (bursts(20, 4, 8, 20), ["load.loss"]),
+        (bursts(0, 10, 20, 50), ["load.offload"]),
+    ],
+    ids=["none alone", "long bursts", "singles too", "pairs"],
+)
+def test_shaper_with_a_queue_is_no_policer(
+    tried: tuple[BurstCount, ...], expected: list[str]
+) -> None:
+    """Packets wait in it: it drops what overruns it, whole bursts of a sender."""
+    judgement = judged(flow(UP, 5.0, sender_infos=infos(0.5, rtt=0.1)), *tried)
+    assert [finding.failure for finding in judgement.findings] == expected
+
+
 def test_loss_has_shares_and_queue_as_evidence() -> None:
     """The finding names the share, the bursts and what the RTT shows."""
     transfer = flow(UP, 0.3, sender_infos=infos(0.4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from netduet.client.checks.balance.initial_run import FAILED_OUTCOMES, initial_run
 from netduet.client.checks.balance.results import (
     AddressTrials,
     BalanceResult,
@@ -21,7 +22,6 @@ from netduet.client.results.verdict import (
 from netduet.client.stats.proportions import (
     ERROR_PROBABILITY,
     lower_bound,
-    p_initial_run,
 )
 from netduet.net.time_span import TimeSpan
 from netduet.wire.untrusted import escape
@@ -31,22 +31,11 @@ MIN_TIMEOUT_SHARE: Final = 0.05
 MIN_ERROR_SHARE: Final = 0.01
 """Share of refusals, resets or closes, none of which loss causes."""
 MAX_INSTANCES_SHOWN: Final = 6
-MIN_INITIAL_RUN: Final = 6
-"""Connections that must be answered first for the others to have stopped."""
-
 _BLOCKING_FAILURES: Final = frozenset(
     {"balance.unhealthy_backend", "balance.stopped_responding", "balance.wrong_service"}
 )
 _TIMEOUTS: Final = frozenset(
     {ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.ANSWER_TIMEOUT}
-)
-_FAILED_OUTCOMES: Final = (
-    ConnectionOutcome.CONNECT_TIMEOUT,
-    ConnectionOutcome.ANSWER_TIMEOUT,
-    ConnectionOutcome.REFUSED,
-    ConnectionOutcome.UNREACHABLE,
-    ConnectionOutcome.RESET,
-    ConnectionOutcome.CLOSED,
 )
 
 
@@ -90,7 +79,7 @@ def _doubt(address_trials: AddressTrials) -> Finding | None:
     Which ports pass, or what stopped, is for other checks to find.
     """
     trials = address_trials.trials
-    failed = [trial for trial in trials if trial.outcome in _FAILED_OUTCOMES]
+    failed = [trial for trial in trials if trial.outcome in FAILED_OUTCOMES]
     if not failed or len(failed) < len(trials):
         return None
     seen = (
@@ -168,7 +157,7 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
         return None  # not the load balancer's fault: reach and identity report it
     total = len(address_trials.trials)
     failed = {
-        outcome: counts[outcome] for outcome in _FAILED_OUTCOMES if counts[outcome]
+        outcome: counts[outcome] for outcome in FAILED_OUTCOMES if counts[outcome]
     }
     proven = {
         outcome: count
@@ -180,7 +169,9 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
         return None
     count = sum(proven.values())
     how = "; ".join(f"{number} {outcome}" for outcome, number in proven.items())
-    run_length = _initial_run(address_trials)
+    run_length = initial_run(address_trials)
+    if run_length and address_trials.passes_slowly:
+        return None  # a limit on their rate, which is for churn to find
     name = "balance.unhealthy_backend"
     seen = (
         f"{address_trials.address}: {count} of {total} connections failed, while "
@@ -209,18 +200,6 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
         late = [trial for trial in address_trials.trials if trial.outcome in proven]
         missed = TimeSpan.covering(late)
     return Finding(name, seen, evidence, figures, missed_deadline=missed)
-
-
-def _initial_run(address_trials: AddressTrials) -> int:
-    """Return how many were answered before the first failure, 0 if by chance."""
-    passed = [trial.outcome not in _FAILED_OUTCOMES for trial in address_trials.trials]
-    run_length = passed.index(False)
-    chance = p_initial_run(run_length, len(passed), sum(passed))
-    return (
-        run_length
-        if run_length >= MIN_INITIAL_RUN and chance < ERROR_PROBABILITY
-        else 0
-    )
 
 
 def _describe_dead_backends(count: int, address_trials: AddressTrials) -> str:
@@ -362,4 +341,10 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
             for outcome, count in address_trials.outcomes.items()
             if outcome not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
+        if address_trials.passes_slowly:
+            remarks.append(
+                f"{address_trials.address}: the first {initial_run(address_trials)} were "
+                f"answered, and all of {len(address_trials.later)} that were made slowly "
+                "afterwards: the rate of new connections is limited"
+            )
     return remarks

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.balance.initial_run import initial_run
 from netduet.client.checks.balance.results import (
     AddressTrials,
     BalanceResult,
@@ -52,6 +53,13 @@ _SYN_SECONDS: Final = 3.0
 _MIN_ANSWER_SECONDS: Final = 0.5
 _ANSWER_ROUND_TRIPS: Final = 4
 """Least wait for the answer to the third SYN, and the same as a multiple of the RTT."""
+
+_LATER_COUNT: Final = 4
+"""Connections that are made slowly after the others have failed."""
+_LATER_SECONDS: Final = 0.5
+"""Seconds between them: a limit of two a second and more lets them pass."""
+_LATER_CONNECT_SECONDS: Final = 1.5
+"""Seconds for each: one lost SYN is sent again meanwhile."""
 
 _BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
 
@@ -132,7 +140,22 @@ async def _try_address(
                 break
             group.create_task(try_numbered(number))
             await asyncio.sleep(pace)
-    return AddressTrials(address, tuple(trials[number] for number in sorted(trials)))
+    made = AddressTrials(address, tuple(trials[number] for number in sorted(trials)))
+    if not initial_run(made):
+        return made
+    return replace(made, later=await _try_slowly(address, timeouts))
+
+
+async def _try_slowly(address: Address, timeouts: Timeouts) -> tuple[BalanceTrial, ...]:
+    """Find out whether connections pass at a slow pace; stop at one that does not."""
+    patient = replace(timeouts, connect=min(_LATER_CONNECT_SECONDS, timeouts.connect))
+    later: list[BalanceTrial] = []
+    while len(later) < _LATER_COUNT:
+        await asyncio.sleep(_LATER_SECONDS)
+        later.append(await try_connection(address, patient))
+        if later[-1].outcome is not ConnectionOutcome.ANSWERED:
+            break
+    return tuple(later)
 
 
 async def _try_instances(

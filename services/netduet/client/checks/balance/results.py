@@ -49,10 +49,21 @@ class BalanceTrial(Timed):
 
 @dataclass(frozen=True, slots=True)
 class AddressTrials:
-    """All connections to one address, in the order of their start."""
+    """All connections to one address, in the order of their start.
+
+    ``later`` are a few that were made slowly afterwards, if failures followed a run of
+    answers.
+    """
 
     address: Address
     trials: tuple[BalanceTrial, ...]
+    later: tuple[BalanceTrial, ...] = ()
+
+    @property
+    def passes_slowly(self) -> bool:
+        """Whether connections that are made slowly are all answered."""
+        answered = (each.outcome is ConnectionOutcome.ANSWERED for each in self.later)
+        return bool(self.later) and all(answered)
 
     @property
     def outcomes(self) -> Counter[ConnectionOutcome]:
