@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from io import TextIOWrapper
-from typing import Final
+
+# An interrupt before ``main`` ends in a traceback: nothing here that takes time to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from typing import Final
+else:
+    import _signal as signal  # without the enumerations of ``signal``
 
 USAGE: Final = 2
 """Exit status of bad usage and bad settings."""
@@ -18,20 +24,51 @@ USAGE: Final = 2
 INTERRUPTED: Final = 3
 """Exit status without a verdict: interrupted, output closed, or a defect."""
 
+_STOPPED: Final = "stopped by a signal before there was a verdict"
+
 
 def main() -> int:
     """Run the command line; return its exit status."""
     words = sys.argv[1:]
+    _handle_signals(words)
     _keep_streams()
-    # As PID 1, Python ignores SIGTERM without a handler; the loops set their own.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status = _status(words)
+    # What follows is the end of the interpreter: it must not end in a traceback.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(status))
+    return status
+
+
+def _handle_signals(words: list[str]) -> None:
+    """Handle signals until the command sets its own handlers.
+
+    As PID 1, Python ignores SIGTERM without one. An exception could be raised anywhere
+    in the imports, where it may be printed, or lost. ``between`` takes one, and removes
+    its containers.
+    """
+
+    def leave(*_: object) -> None:
+        if words[:1] in (["serve"], ["watch"]):
+            os._exit(0)
+        try:
+            os.write(2, f"netduet: {_STOPPED}\n".encode())
+        finally:
+            os._exit(INTERRUPTED)
+
+    takes_exception = words[:1] == ["between"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if takes_exception:
+            signal.signal(number, signal.default_int_handler)
+        else:
+            signal.signal(number, leave)
+
+
+def _status(words: list[str]) -> int:
     try:
         status = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        if words[:1] in (["serve"], ["watch"]):
-            return 0
-        return _say(["stopped by a signal before there was a verdict"], INTERRUPTED)
+        return _say([_STOPPED], INTERRUPTED)
     except SystemExit:  # rich exits with status 1 when the output is closed
         return INTERRUPTED
     except Exception as error:
