@@ -132,6 +132,24 @@ class Check(Generic[Measurement]):
     applies: Callable[[CheckContext], bool] = lambda _: True
 
 
+_MAX_SECONDS: Final = {"quick": 300.0, "full": 1800.0, "soak": 18_000.0}
+"""Seconds that one check may take by profile: many times what any takes."""
+
+_MAX_WAITS: Final = 60
+"""Connections and answers in a row that a check may wait for beyond that."""
+
+
+def max_seconds(context: CheckContext) -> float:
+    """Return after how many seconds a check is ended, as a last resort.
+
+    Each wait of a check has a bound of its own, whatever a server sends.
+    """
+    options, timeouts = context.options, context.timeouts
+    asked_for = 3 * options.stream_time + 3 * sum(options.idle_rungs)
+    waits = timeouts.resolve + timeouts.connect + timeouts.answer
+    return _MAX_SECONDS[context.profile] + asked_for + _MAX_WAITS * waits
+
+
 DEFECT: Final = Failure(
     "check.defect",
     "the check itself failed",
@@ -142,3 +160,22 @@ DEFECT: Final = Failure(
     severity=Severity.PROBE,
 )
 """Reported when a check raises an exception."""
+
+UNENDING: Final = Failure(
+    "check.timeout",
+    "the check did not end",
+    "The check took many times as long as it may, and was ended. What it had measured is "
+    "not reported.",
+    Location.CLIENT,
+    (
+        "a server that sends without end what keeps the check busy",
+        "a client that hardly gets any CPU",
+        "a bug in netduet",
+    ),
+    (
+        "run the check alone with --checks, from another host",
+        "report it, with the log that this command writes to stderr",
+    ),
+    severity=Severity.PROBE,
+)
+"""Reported when a check has not ended after ``max_seconds``."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from netduet.client.checks import CHECKS
-from netduet.client.checks.base import DEFECT
+from netduet.client.checks.base import DEFECT, UNENDING
 from netduet.client.checks.containers import read_facts
 from netduet.client.outages.failures import WATCH
 from netduet.client.results.advice import fit
@@ -21,6 +21,7 @@ CATALOGUE: Final[dict[str, Failure]] = {
     for failure in (
         *(failure for check in CHECKS for failure in check.failures),
         DEFECT,
+        UNENDING,
         *WATCH,
     )
 }

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netduet.client.checks import CHECKS
-from netduet.client.checks.base import PathUse
+from netduet.client.checks.base import PathUse, max_seconds
 from netduet.client.checks.catalogue import CATALOGUE, severity
 from netduet.client.checks.identity.results import IdentityResult
 from netduet.client.checks.investigation import investigate
@@ -279,16 +279,21 @@ class CheckRunner:
     async def _run_check(self, check: Check[Any]) -> CheckResult:
         start = self._running[check.name] = time.monotonic()
         before = counters.read()
+        limit = max_seconds(self._context)
+        deadline = asyncio.timeout(limit)
         try:
-            measurement = await check.measure(self._context)
-            self._context.measured[type(measurement)] = measurement
-            judgement = check.judge(measurement)
-            judgement = await self._investigate(judgement, before)
+            async with deadline:
+                measurement = await check.measure(self._context)
+                self._context.measured[type(measurement)] = measurement
+                judgement = check.judge(measurement)
+                judgement = await self._investigate(judgement, before)
         except Exception as error:  # noqa: BLE001 - a defect of ours ends one check, not the report
             fields = logs.exception_fields(error)
             logs.logger().error("runtime.exception", **fields)
             message = escape(f"{type(error).__name__}: {error}")
             defect = Finding("check.defect", message, ((Side.CLIENT, message),))
+            if deadline.expired():
+                defect = _unending(limit)
             judgement = Judgement("the check itself failed", (defect,), blocks=True)
         finally:
             del self._running[check.name]
@@ -340,6 +345,12 @@ class CheckRunner:
             fields["netduet.notes"] = [note.failure for note in done.notes]
         logs.logger().info("check.finished", **fields)
         self._on_result(done)
+
+
+def _unending(limit: float) -> Finding:
+    seen = f"the check had not ended after {limit:g} s"
+    evidence = ((Side.CLIENT, seen),)
+    return Finding("check.timeout", seen, evidence, outcome=Outcome.INCONCLUSIVE)
 
 
 async def _first_blocking(

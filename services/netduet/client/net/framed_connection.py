@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from netduet.client.net.awaited_answers import AwaitedAnswers, unasked
 from netduet.client.net.dial import Address, Connect, classify, connect
 from netduet.client.net.handshake import (
     ConnectionEnd,
@@ -55,6 +56,9 @@ Message = TypeVar("Message", bound="BaseModel")
 MAX_FOREIGN_BYTES: Final = 256
 """Bytes that are kept of another program's answer."""
 
+_MAX_PLAIN_BYTES: Final = 64 * 1024
+"""Bytes of another program that are read: the rest waits in its own buffers."""
+
 _QUESTION_BYTES: Final = 8
 
 _FOREIGN_SETTLE_SECONDS: Final = 0.2
@@ -71,14 +75,23 @@ class FramedConnection(StreamConnection):
         self.welcome: Welcome
         """The answer to the opening; not set before."""
         self._events: deque[Event] = deque()
+        self._awaited = AwaitedAnswers()
         self._question = 0
 
     # Callbacks of the loop
 
     def data_received(self, data: bytes) -> None:
         """Queue the events; wake the waiting task."""
-        self._events += self.wire.receive_data(data, time.monotonic())
+        events = self.wire.receive_data(data, time.monotonic())
         self._flush()
+        for event in events:
+            if not self._awaited.take(event):
+                self._events.append(unasked())
+                self._transport.abort()
+                break
+            self._events.append(event)
+        if self.wire.plain and self.wire.bytes_received > _MAX_PLAIN_BYTES:
+            self._transport.pause_reading()
         self._wakeup.set()
 
     def eof_received(self) -> bool:
@@ -148,6 +161,7 @@ class FramedConnection(StreamConnection):
         self._question += 1
         if self.wire.state is State.OPEN and not self.is_closed:
             self.wire.ask(kind, question, self._question)
+            self._awaited.add(kind, question)
             if not more:
                 self._flush()
         return self._question

@@ -36,6 +36,11 @@ SETTLE_SECONDS: Final = 0.05
 A proxy in front of a dead service, or a service that turns clients away, ends it at once."""
 
 
+_BURST_BYTES: Final = 16 * 1024 * 1024
+_BYTES_PER_SECOND: Final = 8 * 1024 * 1024
+"""A service may send without end, as a camera does: it is read at once up to a burst, and
+no faster than this afterwards."""
+
 _KEEPALIVE_SECONDS: Final = 1
 _KEEPALIVE_COUNT: Final = 5
 
@@ -60,12 +65,17 @@ class ServiceConnection(StreamConnection):
         self._counted = 0
         self._is_kept_alive = False
         self._has_ended_sending = False
+        self._readable_bytes = float(_BURST_BYTES)
+        self._read_at = time.monotonic()
+        self._has_full_buffer = False
+        self._resume_timer: asyncio.TimerHandle | None = None
 
     # Callbacks of the loop
 
     def data_received(self, data: bytes) -> None:
         """Pass the data to the conversation; send what it answers."""
         self.received += len(data)
+        self._limit_reading(len(data))
         if len(self.first_bytes) < MAX_FIRST_BYTES:
             self.first_bytes = (self.first_bytes + data)[:MAX_FIRST_BYTES]
         if self.conversation is not None:
@@ -77,6 +87,16 @@ class ServiceConnection(StreamConnection):
         self.ended = True
         self._wakeup.set()
         return True
+
+    def pause_writing(self) -> None:
+        """Read nothing, and so answer nothing, while the service does not read."""
+        self._has_full_buffer = True
+        self._pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        self._has_full_buffer = False
+        self._resume_reading()
 
     # For the checks
 
@@ -182,6 +202,30 @@ class ServiceConnection(StreamConnection):
             self._transport.abort()
 
     # Helpers
+
+    def _limit_reading(self, size: int) -> None:
+        now = time.monotonic()
+        refilled = self._readable_bytes + (now - self._read_at) * _BYTES_PER_SECOND
+        self._readable_bytes = min(_BURST_BYTES, refilled) - size
+        self._read_at = now
+        if self._readable_bytes < 0 and self._resume_timer is None:
+            self._pause_reading()
+            pause = -self._readable_bytes / _BYTES_PER_SECOND
+            loop = asyncio.get_running_loop()
+            self._resume_timer = loop.call_later(pause, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._resume_timer = None
+        self._resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        is_paused = self._has_full_buffer or self._resume_timer is not None
+        if not is_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     async def _opening(self, timeout: float, start: float, before: int) -> Handshake:
         await self._wakeup.wait_until(self._is_opened, timeout)

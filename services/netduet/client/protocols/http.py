@@ -124,6 +124,8 @@ class HttpConversation(Conversation):
     def _request(self, size: int) -> bytes:
         import h11  # noqa: PLC0415
 
+        if self._parser.their_state is not h11.IDLE:
+            return b""  # it has responded before there was a request
         headers = [
             ("Host", authority(self.host)),
             ("User-Agent", "netduet"),
@@ -144,7 +146,12 @@ class HttpConversation(Conversation):
 
         while True:
             event = self._parser.next_event()
-            if event in (h11.NEED_DATA, h11.PAUSED):
+            if event is h11.PAUSED:
+                unasked, _ = self._parser.trailing_data
+                if len(unasked) > MAX_ANSWER_BYTES:
+                    raise h11.RemoteProtocolError("no end of answers")
+                break
+            if event is h11.NEED_DATA:
                 break
             if isinstance(event, h11.Response):
                 self._response = self._response or event

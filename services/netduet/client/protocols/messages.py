@@ -7,6 +7,9 @@ from typing import ClassVar
 
 from netduet.client.protocols.base import MAX_ANSWER_BYTES, Conversation
 
+MAX_UNASKED_MESSAGES = 1000
+"""Messages that a service may send without a further question of ours."""
+
 
 class ForeignDataError(ValueError):
     """The service sent what the protocol does not allow."""
@@ -16,8 +19,8 @@ class MessageConversation(Conversation):
     """A conversation that reads message by message.
 
     A subclass says where a message ends and reads it. Both may raise
-    ``ForeignDataError``; a message that is too short for its own fields, and one larger
-    than ``MAX_ANSWER_BYTES``, are foreign, too.
+    ``ForeignDataError``; a message that is too short for its own fields, one larger
+    than ``MAX_ANSWER_BYTES``, and messages without end are foreign, too.
     """
 
     def __init__(self, host: str) -> None:
@@ -25,6 +28,7 @@ class MessageConversation(Conversation):
         super().__init__(host)
         self._received = bytearray()
         self._questions = 0
+        self._unasked = 0
 
     def receive(self, data: bytes) -> bytes:
         """Read every message that is now complete; return the replies to them."""
@@ -36,6 +40,9 @@ class MessageConversation(Conversation):
             while size := self._message_size(self._received):
                 message = bytes(self._received[:size])
                 del self._received[:size]
+                self._unasked += 1
+                if self._unasked > MAX_UNASKED_MESSAGES:
+                    raise ForeignDataError("no end of messages")
                 replies += self._read_message(message)
             if len(self._received) > MAX_ANSWER_BYTES:
                 raise ForeignDataError("no end of a message")
@@ -49,6 +56,7 @@ class MessageConversation(Conversation):
         if self.is_foreign or self.recognition is None or self.recognition.refusal:
             return b""
         self._questions += 1
+        self._unasked = 0
         return data
 
     def _count_answer(self) -> None:

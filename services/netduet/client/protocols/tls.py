@@ -55,6 +55,7 @@ class TlsConversation(Conversation):
         self._beginning = b""
         self._inner: HttpConversation | Http2Conversation | None = None
         self._has_replied = False
+        self._has_ended = False
 
     def start(self) -> bytes:
         """Return the ClientHello."""
@@ -63,7 +64,7 @@ class TlsConversation(Conversation):
 
     def receive(self, data: bytes) -> bytes:
         """Continue the handshake, then what is spoken inside."""
-        if self.is_foreign or not data:
+        if self.is_foreign or self._has_ended or not data:
             return b""
         self._beginning += data[: _RECORD_BYTES - len(self._beginning)]
         if not agrees(self._beginning, b"\x16\x03") and not agrees(
@@ -74,6 +75,7 @@ class TlsConversation(Conversation):
         try:
             received = self._session.receive(data)
         except TlsError as error:
+            self._has_ended = True
             self._break_off(str(error))
             return b""
         if self._session.is_ready:

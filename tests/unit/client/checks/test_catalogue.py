@@ -165,6 +165,7 @@ def test_failure_class_is_complete(failure: Failure) -> None:
         ("watch.stuck_flow", "intermediary"),
         ("watch.load", "intermediary"),
         ("check.defect", "client"),
+        ("check.timeout", "client"),
     ],
 )
 def test_location_follows_evidence(name: str, where: str) -> None:

@@ -15,7 +15,13 @@ from structlog.testing import capture_logs
 
 from netduet.client.checks import CHECKS, runner
 from netduet.client.checks import checkpoint as resume_
-from netduet.client.checks.base import Check, CheckContext, PathUse
+from netduet.client.checks.base import (
+    Check,
+    CheckContext,
+    CheckOptions,
+    PathUse,
+    max_seconds,
+)
 from netduet.client.checks.checkpoint import Checkpoint
 from netduet.client.checks.identity.results import (
     Expectation,
@@ -233,6 +239,32 @@ async def test_raising_check_is_a_defect_and_the_run_continues(
     assert (root.failure, root.seen) == ("check.defect", expected)
     assert log[0]["event"] == "runtime.exception"
     assert log[0]["exception.stacktrace"]
+
+
+async def test_check_that_does_not_end_is_ended(
+    run: Callable[..., Any],
+    log: Log,  # noqa: ARG001 - kept off stdout
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last resort: nothing is proven, and the other checks run."""
+
+    async def measure(_: CheckContext) -> int:
+        await asyncio.get_running_loop().create_future()
+        return 0
+
+    monkeypatch.setattr(runner, "max_seconds", lambda _: 0.05)
+    endless = Check("one", "?", (), measure, lambda _: GOOD)
+    made, results = await run(endless, check("two", GOOD, "one"), check("other", GOOD))
+    assert outcomes(results) == ["INCONCLUSIVE", "SKIP one", "PASS"]
+    assert made.verdict().root.failure == "check.timeout"
+
+
+def test_last_resort_leaves_time_for_what_was_asked_for() -> None:
+    """Long silences and streams that the user wants are no reason to end a check."""
+    options = CheckOptions(idle_rungs=(7200.0,), stream_time=86_400.0)
+    asked = replace(context(), profile="full", options=options)
+    assert max_seconds(asked) > 86_400.0 + 7200.0
+    assert max_seconds(context()) < max_seconds(asked)
 
 
 async def test_earlier_measurement_is_available_by_type(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -159,3 +161,51 @@ async def test_tcp_info_is_available_until_the_close() -> None:
         assert framed_connection.info() is None
         assert framed_connection.local() == (host, port)
         assert await framed_connection.report(TIMEOUT_SECONDS) is None
+
+
+FLOODS = {
+    "echo answers": serialize(Kind.ECHO, bytes(8), flags=ANSWER, id=1) * 1000,
+    "reports": serialize(Kind.REPORT, encode(make_server_report()), flags=ANSWER, id=1)
+    * 100,
+    "data": serialize(Kind.SOURCE, bytes(1024 * 1024), flags=ANSWER, id=1) * 3,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_server_that_sends_more_than_was_asked_for_is_left(flood: bytes) -> None:
+    """What waits to be read is bounded by what was asked for, whatever is sent."""
+
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.send_welcome()
+        accepted.read_frame()
+        for _ in range(1000):  # until the client leaves
+            accepted.sock.sendall(flood)
+        raise AssertionError("the client reads on")
+
+    async with connection_to_fake_server(script) as connection:
+        await connection.open(TIMEOUT_SECONDS)
+        connection.ask()
+        await wait_until(lambda: connection.is_closed)
+        while connection.ending is None:
+            await connection.answers(TIMEOUT_SECONDS)
+        assert connection.ending.how == "broken"
+        assert "more than it was asked for" in connection.ending.detail
+
+
+async def test_text_of_another_program_is_read_no_further_than_needed() -> None:
+    """The rest of it waits in the buffers of the kernels."""
+
+    def script(accepted: AcceptedConnection) -> None:
+        accepted.sock.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(1000):
+                accepted.sock.sendall(b"yes\n" * 65_536)
+            raise AssertionError("the client reads on")
+
+    async with connection_to_fake_server(script) as connection:
+        handshake = await connection.open(TIMEOUT_SECONDS)
+        assert handshake.foreign.startswith(b"yes\nyes\n")
+        await asyncio.sleep(0.1)
+        read = connection.wire.bytes_received
+        await asyncio.sleep(0.1)
+        assert connection.wire.bytes_received == read

@@ -40,6 +40,9 @@ _SELECTABLE: Final = 1024
 """select(2) works for descriptors below this."""
 
 _READ_BYTES: Final = 65_536
+_MAX_UNREAD_BYTES: Final = 4096
+"""Bytes of an incomplete frame: each is an echo of a few bytes, or why there is none."""
+
 _DRAIN_SECONDS: Final = 1.0
 """Seconds to wait for the last answers."""
 
@@ -116,7 +119,12 @@ class LatencyProbe:
         opening = Open(nonce=secrets.token_hex(16))
         connection.open(opening, time.monotonic(), self._run_id)
         sock.sendall(b"".join(connection.data_to_send()))
+        until = time.monotonic() + self._timeout
         while True:
+            left = until - time.monotonic()
+            if left <= 0:  # a byte now and then extends nothing
+                raise TimeoutError("no response in time")
+            sock.settimeout(left)
             data = sock.recv(_READ_BYTES)
             events = connection.receive_data(data, time.monotonic()) if data else []
             if any(isinstance(event, WelcomeReceived) for event in events):
@@ -161,10 +169,14 @@ class LatencyProbe:
             if not 0 < frame.id <= len(self._echoes):
                 raise ConnectionError("an echo arrived that was never requested")
             echo = self._echoes[frame.id - 1]
+            if echo.arrived is not None:
+                raise ConnectionError("an echo arrived twice")
             # The kernel's clock may step: never before the request was sent.
             instant = max(arrived, echo.sent)
             self._echoes[frame.id - 1] = replace(echo, arrived=instant)
         self._unread = self._unread[offset:]
+        if len(self._unread) > _MAX_UNREAD_BYTES:
+            raise ConnectionError("an echo arrived that is too large")
 
 
 def _readable(sock: socket.socket, wait: float) -> bool:
