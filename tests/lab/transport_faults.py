@@ -155,24 +155,22 @@ def hold_small_writes(size: int, seconds: float) -> Behaviour:
 
     async def carry(source: socket.socket, sink: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        held = b""
-        reading = asyncio.ensure_future(loop.sock_recv(source, _CHUNK))
-        while True:
-            done, _ = await asyncio.wait({reading}, timeout=seconds if held else None)
-            if done:
-                data = reading.result()
+        held, ended = b"", False
+        while not (ended and not held):
+            try:
+                timeout = seconds if held else None
+                async with asyncio.timeout(timeout):
+                    data = await loop.sock_recv(source, _CHUNK)
+            except TimeoutError:
+                due = True
+            else:
                 held += data
-                if data and len(held) < size:
-                    reading = asyncio.ensure_future(loop.sock_recv(source, _CHUNK))
-                    continue
-            if held:
+                ended = not data
+                due = ended or len(held) >= size
+            if held and due:
                 await loop.sock_sendall(sink, held)
                 held = b""
-            if done and not data:
-                end_sending(sink)
-                return
-            if done:
-                reading = asyncio.ensure_future(loop.sock_recv(source, _CHUNK))
+        end_sending(sink)
 
     async def behave(client: socket.socket, connect: Dial) -> None:
         server = await connect()

@@ -18,7 +18,7 @@ from tests.lab.networks.declaration import WAYS, Network
 CHURN: Final = ("-4", "--checks", "churn")
 ALL: Final = ("-4",)
 FULL: Final = (*CHURN, "--profile", "full")
-_BY_RATE: Final = fails("churn.rate_limited", "intermediary")
+_BY_RATE: Final = fails("churn.rate_limited", "intermediary", check="balance")
 _STOPPED: Final = fails("balance.stopped_responding", "unknown")
 ACTIONS: Final = (("dropped", False), ("reset", True))
 
@@ -138,7 +138,7 @@ NETWORKS: Final = (
         )
         for rate, limit, burst, how, with_reset, expected in (
             ("rate", "10/sec", 10, "dropped", False, _BY_RATE),
-            ("rate", "10/sec", 10, "reset", True, _STOPPED),
+            ("rate", "10/sec", 10, "reset", True, _BY_RATE),
             ("minute", "20/min", 20, "dropped", False, _STOPPED),
             ("minute", "20/min", 20, "reset", True, _STOPPED),
         )

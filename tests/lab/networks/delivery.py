@@ -182,7 +182,7 @@ NETWORKS: Final = (
     Network(
         "udp-pmtu-discovery",
         "the route has a smaller MTU in both directions, and reports it",
-        passes(("udp", "reported it, as it should")),
+        passes(("udp", "the path MTU is 1400")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
         flags=UDP,
     ),

@@ -100,7 +100,7 @@ NETWORKS: Final = (
     Network(
         "pmtu-discovery",
         "the route has a smaller MTU in both directions, and reports it",
-        passes(("flows", "path MTU discovery works")),
+        passes(("udp", "the path MTU is 1400")),
         conditions=(narrow_route(1400, UP), narrow_route(1400, DOWN)),
     ),
     Network(

@@ -156,16 +156,15 @@ def test_failures_after_successes_are_no_dead_backend(
     assert judgement.blocks
 
 
-def test_limited_rate_of_new_connections_is_left_to_churn() -> None:
-    """Made slowly, they pass: what fails is no backend, and other checks can run."""
+def test_limited_rate_of_new_connections_is_no_dead_backend() -> None:
+    """Made slowly, all pass; other checks would share the limit, and measure chance."""
     trials = answers(13, "a") + failed(20, ConnectionOutcome.CONNECT_TIMEOUT)
     limited = AddressTrials(VIP, trials, later=answers(4, "a"))
     judgement = judge(BalanceResult((limited,)))
-    assert not judgement.findings
-    assert not judgement.blocks
-    assert any("rate of new connections is limited" in r for r in judgement.remarks)
-    stopped = replace(limited, later=failed(1, ConnectionOutcome.CONNECT_TIMEOUT))
-    assert judge(BalanceResult((stopped,))).blocks
+    [finding] = judgement.findings
+    assert finding.failure == "churn.rate_limited"
+    assert "all of 4 that were made slowly" in finding.seen
+    assert judgement.blocks
 
 
 def test_dead_backend_is_no_sudden_outage() -> None:

@@ -32,7 +32,12 @@ MIN_ERROR_SHARE: Final = 0.01
 """Share of refusals, resets or closes, none of which loss causes."""
 MAX_INSTANCES_SHOWN: Final = 6
 _BLOCKING_FAILURES: Final = frozenset(
-    {"balance.unhealthy_backend", "balance.stopped_responding", "balance.wrong_service"}
+    {
+        "balance.unhealthy_backend",
+        "balance.stopped_responding",
+        "balance.wrong_service",
+        "churn.rate_limited",
+    }
 )
 _TIMEOUTS: Final = frozenset(
     {ConnectionOutcome.CONNECT_TIMEOUT, ConnectionOutcome.ANSWER_TIMEOUT}
@@ -170,8 +175,6 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
     count = sum(proven.values())
     how = "; ".join(f"{number} {outcome}" for outcome, number in proven.items())
     run_length = initial_run(address_trials)
-    if run_length and address_trials.passes_slowly:
-        return None  # a limit on their rate, which is for churn to find
     name = "balance.unhealthy_backend"
     seen = (
         f"{address_trials.address}: {count} of {total} connections failed, while "
@@ -183,6 +186,13 @@ def _judge_failures(address_trials: AddressTrials) -> Finding | None:
             f"{address_trials.address}: the first {run_length} of {total} "
             f"connections were answered; of the later ones, {count} failed: {how}; "
             "a backend that is down would have failed from the start"
+        )
+    if run_length and address_trials.passes_slowly:
+        name = "churn.rate_limited"
+        seen = (
+            f"{address_trials.address}: the first {run_length} of {total} connections "
+            f"were answered; of the later ones, {count} failed: {how}; all of "
+            f"{len(address_trials.later)} that were made slowly afterwards were answered"
         )
     evidence = (
         (Side.CLIENT, _describe_shares(address_trials)),
@@ -341,10 +351,4 @@ def _address_remarks(balance: BalanceResult) -> list[str]:
             for outcome, count in address_trials.outcomes.items()
             if outcome not in {ConnectionOutcome.ANSWERED, ConnectionOutcome.FOREIGN}
         ]
-        if address_trials.passes_slowly:
-            remarks.append(
-                f"{address_trials.address}: the first {initial_run(address_trials)} were "
-                f"answered, and all of {len(address_trials.later)} that were made slowly "
-                "afterwards: the rate of new connections is limited"
-            )
     return remarks

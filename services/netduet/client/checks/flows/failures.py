@@ -24,6 +24,7 @@ LOSSES: Final[tuple[str, ...]] = (
     "stream.outage",
     "load.stalled",
     "load.slow",
+    "load.loss",
 )
 """Findings of other checks that follow from losses."""
 

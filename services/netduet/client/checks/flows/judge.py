@@ -28,7 +28,7 @@ from netduet.client.checks.flows.results import (
     FlowTransport,
     TransportFlows,
 )
-from netduet.client.results.location import Direction
+from netduet.client.results.location import Direction, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.client.stats.instances import FailingInstance
 
@@ -44,7 +44,20 @@ def judge(result: FlowsResult, options: CheckOptions) -> Judgement:
     """Judge one address."""
     found = tuple(_findings(result, options.max_loss))
     remarks = () if found else tuple(_remarks(result))
+    tried = () if result.tcp is None else result.tcp.ports
+    if tried and not found and not any(port.passed for port in tried):
+        return _unjudged(result, len(tried), remarks)
     return Judgement(_summary(result), found, remarks, _figures(result))
+
+
+def _unjudged(result: FlowsResult, tried: int, remarks: tuple[str, ...]) -> Judgement:
+    """Return that no port passes, which says nothing about single ones.
+
+    Why new connections fail is for other checks to find.
+    """
+    text = f"{result.address}: no connection was made from any of {tried} source ports"
+    doubt = Finding("path.broken", text, ((Side.CLIENT, text),))
+    return Judgement("", (), remarks, _figures(result), skipped=text, doubt=doubt)
 
 
 def _findings(result: FlowsResult, max_loss: float) -> Iterator[Finding]:

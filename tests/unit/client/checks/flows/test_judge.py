@@ -282,6 +282,14 @@ def test_lossy_instance_is_named() -> None:
     assert finding.seen.startswith("instance server-y at 192.0.2.1:12345: 120 of 600")
 
 
+def test_no_connection_at_all_says_nothing_about_ports() -> None:
+    """The check is skipped; why connections fail is for others to find."""
+    judgement = judged(flows_of(tuple(range(PORTS)), FAILED))
+    assert not judgement.findings
+    assert judgement.skipped.endswith("was made from any of 128 source ports")
+    assert judgement.doubt is not None
+
+
 # Held connections
 
 
