@@ -117,7 +117,18 @@ def watch(arguments: Sequence[str], flags: Flags) -> int:
             f"target {blocked[0]}=blocked: watch takes open targets only; use "
             "`netduet check` for targets that must be blocked"
         )
+    from netduet.client.commands.tls import unusable_files  # noqa: PLC0415
     from netduet.client.commands.watch import watch as run  # noqa: PLC0415
+
+    problems = unusable_files(loaded.settings)
+    hosts = {target.host for target in targets}
+    if loaded.settings.tls and len(hosts) > 1 and not loaded.settings.tls_name:
+        problems.append(
+            "tls: watch verifies one name, and the targets have several: name it with "
+            "tls-name, or watch them apart"
+        )
+    if problems:
+        raise SettingsError(problems)
 
     return run(loaded.settings, targets, loaded.ignored)
 

@@ -96,6 +96,9 @@ class ClientSettings(Settings):
     ] = ""
     """Protocol that the service must speak, for targets that do not name one: `postgres`, `http`, …; `any` takes each one, if the service responds at all; `tcp` is content with an accepted connection."""
 
+    tls: bool = False
+    """Speak TLS with netduet servers: all connections of the checks and of `watch`. UDP stays as it is. Certificates are verified."""
+
     tls_ca: str = ""
     """File with the certificates (PEM) of the authorities that a TLS server's certificate must lead to; empty trusts those of this host."""
 
@@ -109,7 +112,7 @@ class ClientSettings(Settings):
     """Name to send (SNI) and to demand in the certificate, if it is not the target's; HTTP requests name it as their host, too. Empty takes the target's name."""
 
     tls_insecure: bool = False
-    """Do not demand that a TLS server's certificate leads to a trusted authority: the check tls notes it instead."""
+    """Do not demand that a TLS server's certificate leads to a trusted authority: the check tls notes it instead, and connections with --tls verify nothing."""
 
     tls_fingerprint: Annotated[Words, AfterValidator(_fingerprints)] = ()
     """SHA-256 fingerprints, in hex, of the certificates that TLS servers present: any other means that TLS is intercepted. Empty accepts each."""

@@ -11,15 +11,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
 
 _CHUNK_BYTES: Final = 64 * 1024
 _HANDSHAKE_RECORD: Final = 0x16
-"""First byte of all connections with TLS (RFC 8446 §5.1)."""
+"""First byte of all that a client says in TLS (RFC 8446 §5.1)."""
+
+_RECORD_TYPES: Final = frozenset({0x14, 0x15, 0x16, 0x17})
+"""First bytes of what a server says."""
 
 
 class TlsFailedError(Exception):
@@ -83,6 +88,8 @@ class TlsProtocol(asyncio.Protocol):
             if self.is_plain and not self._refuse():
                 self.raw.close()
                 return
+        if not (self._is_server or self._has_begun) and data[0] not in _RECORD_TYPES:
+            self._end_with("the peer responds without TLS")
         self._has_begun = True
         if self.is_plain:
             self.inner.data_received(data)
@@ -162,7 +169,7 @@ class TlsProtocol(asyncio.Protocol):
         except ssl.SSLZeroReturnError:
             ended = True
         except ssl.SSLError as error:
-            self._end_with(error)
+            self._end_with(_reason(error))
             return
         self._flush()
         if received:
@@ -197,15 +204,72 @@ class TlsProtocol(asyncio.Protocol):
         if data and not (self.raw.is_closing() or self._has_sent_eof):
             self.raw.write(data)
 
-    def _end_with(self, error: ssl.SSLError) -> None:
+    def _end_with(self, reason: str) -> None:
         """End a connection whose TLS has failed; the peer gets the alert."""
-        verification = getattr(error, "verify_message", "")
-        reason = (error.reason or "").replace("_", " ").lower() or type(error).__name__
-        text = f"{reason}: {verification}" if verification else reason
-        self._failure = TlsFailedError(text)
+        self._failure = TlsFailedError(reason)
         self._fail(self._failure)
         self._flush()
         self.raw.close()
+
+
+class TlsBytes:
+    """A client's TLS on a blocking socket, whose bytes the caller reads and writes."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        server_name: str,
+        timeout: float,
+    ) -> None:
+        """Shake hands within ``timeout`` seconds.
+
+        Raises:
+            OSError: that failed (``ssl.SSLError`` is one).
+        """
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_name or None
+        )
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                sock.sendall(self._outgoing.read())
+                left = until - time.monotonic()
+                if left <= 0:  # a byte now and then extends nothing
+                    raise TimeoutError("no TLS handshake in time") from None
+                sock.settimeout(left)
+                data = sock.recv(_CHUNK_BYTES)
+                if not data:
+                    raise ConnectionError("the TLS handshake was cut off") from None
+                self._incoming.write(data)
+            else:
+                sock.sendall(self._outgoing.read())
+                return
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Return the bytes to send for these."""
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Return what is inside of bytes that were received, as far as it is whole."""
+        self._incoming.write(data)
+        received = b""
+        try:
+            while part := self._tls.read(_CHUNK_BYTES):
+                received += part
+        except ssl.SSLWantReadError:
+            pass
+        return received
+
+
+def _reason(error: ssl.SSLError) -> str:
+    reason = (error.reason or "").replace("_", " ").lower() or type(error).__name__
+    verification = getattr(error, "verify_message", "")
+    return f"{reason}: {verification}" if verification else reason
 
 
 class _TlsTransport(asyncio.Transport):

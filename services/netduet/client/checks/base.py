@@ -29,8 +29,8 @@ class CheckOptions:
     ``max_loss`` is a share of datagrams, ``idle_rungs`` are seconds of silence (empty:
     of the profile), ``expect_instances`` is a number (0: any), ``max_uneven`` is a
     multiple of the others' average, ``min_rate`` is in bit/s (0: none), ``max_outage``
-    and ``stream_time`` are seconds (0: of the profile). ``tls_ca``, ``tls_cert`` and
-    ``tls_key`` are files, "" for none; the others that begin with ``tls`` are explained
+    and ``stream_time`` are seconds (0: of the profile). ``tls``: connections to
+    netduet servers speak TLS. ``tls_ca``, ``tls_cert`` and ``tls_key`` are files, "" for none; the others that begin with ``tls`` are explained
     by ``tls.results.TlsExpectation``.
     """
 
@@ -41,6 +41,7 @@ class CheckOptions:
     min_rate: float = 0.0
     max_outage: float = 0.5
     stream_time: float = 0.0
+    tls: bool = False
     tls_ca: str = ""
     tls_cert: str = ""
     tls_key: str = ""

@@ -28,7 +28,8 @@ from netduet.client.commands.setup import (
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
-from netduet.client.commands.tls_files import unusable_files
+from netduet.client.commands.tls import client_tls, unusable_files
+from netduet.client.net.client_tls import use_tls
 from netduet.client.net.run_id import run_fields, start_run
 from netduet.client.report import text
 from netduet.client.report.tables import tables
@@ -244,6 +245,7 @@ class _TargetRun:
         )
         self._context = contextvars.copy_context()
         self._context.run(start_run)
+        self._context.run(use_tls, client_tls(settings, self._target.host))
         self._task = asyncio.get_running_loop().create_task(
             self._run(slots), context=self._context
         )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from netduet.client.checks.catalogue import CATALOGUE
 from netduet.client.checks.runner import CheckRunner
 from netduet.client.commands.setup import check_context
+from netduet.client.commands.tls import client_tls
+from netduet.client.net.client_tls import use_tls
 from netduet.client.results.needs import Requirements
 from netduet.client.results.target import Expect
 from netduet.client.results.verdict import Outcome
@@ -53,6 +55,7 @@ async def _wait_for_target(
     settings: ClientSettings, target: Target, stalls: StallMonitor, deadline: float
 ) -> None:
     reason = ""
+    use_tls(client_tls(settings, target.host))  # in the task of this target alone
     while True:
         start = time.monotonic()
         verdict = await _identify(settings, target, stalls)

@@ -23,6 +23,8 @@ from netduet.client.commands.setup import (
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
+from netduet.client.commands.tls import client_tls
+from netduet.client.net.client_tls import use_tls
 from netduet.client.net.run_id import start_run
 from netduet.client.report.terminal import writer
 from netduet.client.watch.discovery import ResolvedTarget, TargetSet
@@ -79,6 +81,7 @@ async def _watch(
     context = replace(context, profile="quick", options=options)
     client = client_instance(settings)
     start_run()
+    use_tls(client_tls(settings, targets[0].host))
     signals = SignalScope()
     write: WriteLines = no_output if settings.json_report else writer(settings.color)
     notifier = Notifier(write, words=not settings.json_report)

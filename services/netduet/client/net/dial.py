@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 from netduet.client.net.icmp_errors import IcmpMeaning
 from netduet.net.tcp_info import tcp_info
 from netduet.net.time_span import Timed
+from netduet.net.tls_layer import TlsFailedError
 
 Result = TypeVar("Result")
 
@@ -37,6 +38,7 @@ class Cause(StrEnum):
     RESET = "reset"
     NOT_FOUND = "not_found"
     NO_FAMILY = "no_family"
+    TLS = "tls"
     OTHER = "other"
 
 
@@ -210,6 +212,8 @@ def classify(error: BaseException) -> tuple[Cause, str]:
     if isinstance(error, socket.gaierror):
         missing = error.errno in _NO_SUCH_NAME
         return Cause.NOT_FOUND if missing else Cause.OTHER, str(error.strerror)
+    if isinstance(error, TlsFailedError):
+        return Cause.TLS, f"TLS failed: {error}"
     if isinstance(error, OSError) and error.errno is not None:
         return errno_meaning(error.errno).cause, errno_text(error.errno)
     return Cause.OTHER, f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from netduet.client.net.awaited_answers import AwaitedAnswers, unasked
+from netduet.client.net.client_tls import current_tls
 from netduet.client.net.dial import Address, Connect, classify, connect
 from netduet.client.net.handshake import (
     ConnectionEnd,
@@ -22,6 +24,7 @@ from netduet.client.net.handshake import (
 )
 from netduet.client.net.run_id import run_id
 from netduet.client.net.stream_connection import StreamConnection
+from netduet.net.tls_layer import TlsProtocol
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.events import (
     AnswerReceived,
@@ -117,6 +120,7 @@ class FramedConnection(StreamConnection):
         )
         if handshake.welcome is not None:
             self.welcome = handshake.welcome
+            handshake = replace(handshake, certificate=self._certificate())
         if handshake.foreign:
             handshake = replace(
                 handshake, foreign=await self._gather_foreign(handshake.foreign)
@@ -273,6 +277,12 @@ class FramedConnection(StreamConnection):
         answer = await self.answer(self.send(kind, question), timeout)
         return answer if isinstance(answer, model) else None
 
+    def _certificate(self) -> str:
+        """Return the fingerprint of the server's certificate, "" without TLS."""
+        tls = self._transport.get_extra_info("ssl_object")
+        certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        return "" if certificate is None else hashlib.sha256(certificate).hexdigest()
+
     async def _gather_foreign(self, first: bytes) -> bytes:
         """Return the rest of another program's answer: a banner may come in pieces."""
         data = first
@@ -309,7 +319,14 @@ async def start_framed_connection(sock: socket.socket) -> FramedConnection:
         OSError: the connection is already closed.
     """
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(FramedConnection, sock=sock)
+    connection = FramedConnection()
+    tls = current_tls()
+    protocol = (
+        connection
+        if tls is None
+        else TlsProtocol(connection, tls.context, server_name=tls.name)
+    )
+    await loop.create_connection(lambda: protocol, sock=sock)
     return connection
 
 

@@ -30,6 +30,7 @@ class Handshake(Timed):
     if unknown; ``resent`` is the number of retransmitted packets; ``accepted`` is False
     if there was no connection; ``self_connected``: both ends are the same socket. Times
     are monotonic seconds; ``connect_seconds`` is how long TCP's own handshake took.
+    ``certificate`` is the fingerprint of the server's certificate, "" without TLS.
     """
 
     welcome: Welcome | None = None
@@ -48,6 +49,7 @@ class Handshake(Timed):
     start: float = 0.0
     end: float = 0.0
     connect_seconds: float = 0.0
+    certificate: str = ""
 
     @property
     def answered(self) -> bool:

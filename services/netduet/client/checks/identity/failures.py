@@ -357,6 +357,34 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.UNREACHABLE,
     ),
     Failure(
+        "identity.tls_required",
+        "the server speaks TLS alone",
+        "The netduet server responded that its port requires TLS, and this client began without it.",
+        Location.CLIENT,
+        (
+            "the server has a certificate (NETDUET_SERVER_TLS_CERT), and --tls is missing",
+        ),
+        ("add --tls, and --tls-ca FILE if a private authority issued the certificate",),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
+        "identity.tls_failed",
+        "no TLS connection to the netduet server",
+        "The connection was accepted, and the TLS handshake with the server failed; the error says why.",
+        Location.UNKNOWN,
+        (
+            "the server's certificate is not trusted here, has expired, or is for another name",
+            "the server speaks no TLS, or demands a client certificate",
+            "something in between terminates TLS with a certificate of its own",
+        ),
+        (
+            "look at the finding of the check tls, if it has one",
+            "name the authority (--tls-ca) or the certificate's name (--tls-name)",
+            "if the server speaks no TLS, leave out --tls",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
         "identity.protocol",
         "the two ends do not agree on the protocol",
         "One end violated the protocol; the message says how.",

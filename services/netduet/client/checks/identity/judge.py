@@ -61,6 +61,7 @@ _BY_CODE: Final = {
     Code.MAGIC_BROKEN: "identity.mangled",
     Code.TOO_MANY_CONNECTIONS: "identity.busy",
     Code.DRAINING: "identity.draining",
+    Code.TLS_REQUIRED: "identity.tls_required",
 }
 
 
@@ -191,6 +192,9 @@ def _judge_answer(answer: IdentityAnswer, expected: Expectation) -> Finding | No
         return Finding("identity.reset", seen, _sent(handshake))
     if handshake.cause is Cause.TIMEOUT:
         return _judge_silent(answer)
+    if handshake.cause is Cause.TLS:
+        seen = f"{answer.address}: {escape(handshake.detail)}"
+        return Finding("identity.tls_failed", seen)
     seen = f"{answer.address}: {handshake.detail}"
     return Finding("path.broken", seen, ((Side.CLIENT, handshake.detail),))
 

@@ -20,7 +20,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from netduet.client.checks.load.results import EchoTiming
+from netduet.client.net.client_tls import current_tls
 from netduet.client.net.run_id import run_id
+from netduet.net.tls_layer import TlsBytes
 from netduet.wire.connection import Connection
 from netduet.wire.events import WelcomeReceived
 from netduet.wire.frames import ANSWER, Kind, parse, serialize
@@ -61,6 +63,8 @@ class LatencyProbe:
         self._unread = b""
         self.detail = ""
         """Why it ended early."""
+        self._tls: TlsBytes | None = None
+        self._client_tls = current_tls()  # the thread has no context of the task
         self._thread = threading.Thread(target=self._run, daemon=True, name="echoing")
 
     def __enter__(self) -> Self:
@@ -105,6 +109,9 @@ class LatencyProbe:
             with socket.create_connection(
                 self._address.sockaddr[:2], self._timeout
             ) as sock:
+                if self._client_tls is not None:
+                    tls = self._client_tls
+                    self._tls = TlsBytes(sock, tls.context, tls.name, self._timeout)
                 self._open(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with contextlib.suppress(OSError):  # then this process's clock is used
@@ -118,14 +125,17 @@ class LatencyProbe:
         connection = Connection(Role.CLIENT, Limits(), time.monotonic())
         opening = Open(nonce=secrets.token_hex(16))
         connection.open(opening, time.monotonic(), self._run_id)
-        sock.sendall(b"".join(connection.data_to_send()))
+        sock.sendall(self._encrypted(b"".join(connection.data_to_send())))
         until = time.monotonic() + self._timeout
         while True:
             left = until - time.monotonic()
             if left <= 0:  # a byte now and then extends nothing
                 raise TimeoutError("no response in time")
             sock.settimeout(left)
-            data = sock.recv(_READ_BYTES)
+            received = sock.recv(_READ_BYTES)
+            data = self._decrypted(received)
+            if received and not data:
+                continue
             events = connection.receive_data(data, time.monotonic()) if data else []
             if any(isinstance(event, WelcomeReceived) for event in events):
                 return
@@ -142,7 +152,8 @@ class LatencyProbe:
                 until = now + _DRAIN_SECONDS
             if until is None and now >= due and len(self._echoes) < _MAX_QUESTIONS:
                 self._echoes.append(EchoTiming(due, now))
-                sock.send(serialize(Kind.ECHO, _PAYLOAD, id=len(self._echoes)))
+                question = serialize(Kind.ECHO, _PAYLOAD, id=len(self._echoes))
+                sock.send(self._encrypted(question))
                 due += self._interval
             elif until is not None and (
                 not self._echoes or self._echoes[-1].arrived is not None
@@ -160,7 +171,7 @@ class LatencyProbe:
         if not data:
             raise ConnectionError("the echo connection was closed")
         arrived = now - max(0.0, _seconds_queued(ancillary))
-        self._unread += data
+        self._unread += self._decrypted(data)
         offset = 0
         while (found := parse(self._unread, offset)) is not None:
             frame, offset = found
@@ -177,6 +188,12 @@ class LatencyProbe:
         self._unread = self._unread[offset:]
         if len(self._unread) > _MAX_UNREAD_BYTES:
             raise ConnectionError("an echo arrived that is too large")
+
+    def _encrypted(self, data: bytes) -> bytes:
+        return data if self._tls is None else self._tls.encrypt(data)
+
+    def _decrypted(self, data: bytes) -> bytes:
+        return data if self._tls is None else self._tls.decrypt(data)
 
 
 def _readable(sock: socket.socket, wait: float) -> bool:

@@ -68,6 +68,13 @@ def _judge_server(
         judged.findings.append(_old_protocol(server))
     elif main.outcome is not TlsEnd.COMPLETE and not _is_demand(server, expected):
         judged.findings.append(_judge_end(server, expected))
+    if server.stated and server.seen and server.stated != server.seen:
+        judged.findings.append(_intercepted(server))
+    elif server.seen and not server.stated:
+        judged.remarks.append(
+            f"{address}: something in between terminates TLS: the server got the "
+            "connection without it"
+        )
     shown = main if main.chain else server.legacy
     if shown is not None and shown.chain:
         certificates = judge_certificate(shown, expected, now)
@@ -111,6 +118,21 @@ def _is_demand(server: TlsServer, expected: TlsExpectation) -> bool:
     main = server.main
     refused = main.outcome in {TlsEnd.ALERT, TlsEnd.CLOSED}
     return refused and main.requests_certificate and not expected.has_certificate
+
+
+def _intercepted(server: TlsServer) -> Finding:
+    """Return that the server presents another certificate than the one that arrives."""
+    seen = (
+        f"{server.address}: the server presents another certificate than the one that "
+        "arrives here"
+    )
+    if server.main.chain:
+        seen += f", which was issued by {escape(server.main.chain[0].issuer)}"
+    evidence: Evidence = (
+        (Side.CLIENT, f"fingerprint of the certificate: {server.seen}"),
+        (Side.SERVER, f"fingerprint of its certificate: {escape(server.stated)}"),
+    )
+    return Finding("tls.intercepted", seen, evidence)
 
 
 def _old_protocol(server: TlsServer) -> Finding:

@@ -43,7 +43,7 @@ def is_tls_expected(context: CheckContext) -> bool:
     """Whether the target must speak TLS, or was found to do so."""
     if context.demanded_protocol is not None:
         return _is_tls(context.demanded_protocol)
-    return bool(_found(context))
+    return context.options.tls or bool(_found(context))
 
 
 async def measure(context: CheckContext) -> TlsResult:
@@ -54,6 +54,7 @@ async def measure(context: CheckContext) -> TlsResult:
         reach = context.earlier(ReachResult)
         addresses = [each.address for each in reach.accepted][:MAX_ADDRESSES]
     servers = await asyncio.gather(*(_server(context, each) for each in addresses))
+    servers = [_with_statement(context, server) for server in servers]
     return TlsResult(tuple(servers), _expectation(context), datetime.now(UTC))
 
 
@@ -67,6 +68,18 @@ def _found(context: CheckContext) -> list[Address]:
     if not isinstance(identity, IdentityResult):
         return []
     return [each.address for each in identity.answers if _is_tls(each.protocol)]
+
+
+def _with_statement(context: CheckContext, server: TlsServer) -> TlsServer:
+    """Add what a netduet server says of its certificate, and which one arrived."""
+    identity = context.measured.get(IdentityResult)
+    answers = identity.answers if isinstance(identity, IdentityResult) else ()
+    for answer in answers:
+        handshake = answer.handshake
+        if answer.address == server.address and handshake.welcome is not None:
+            seen, stated = handshake.certificate, handshake.welcome.certificate
+            return replace(server, seen=seen, stated=stated)
+    return server
 
 
 def _expectation(context: CheckContext) -> TlsExpectation:

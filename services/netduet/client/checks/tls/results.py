@@ -42,7 +42,9 @@ class TlsServer:
     ``main`` is one as clients make it. ``unnamed`` sent no SNI, ``legacy`` offered TLS
     1.0 and 1.1 alone. ``confirmed`` is one after which the server's answer to the
     certificate that it requests was awaited, or to its absence; ``anonymous`` is the
-    same without a certificate. None: not made.
+    same without a certificate. None: not made. ``seen`` is the fingerprint of the
+    certificate on a connection to a netduet server, "" without TLS, and ``stated`` the
+    one that the server said it presents there, "" if it got the connection without TLS.
     """
 
     address: Address
@@ -51,6 +53,8 @@ class TlsServer:
     legacy: TlsAttempt | None = None
     confirmed: TlsAttempt | None = None
     anonymous: TlsAttempt | None = None
+    seen: str = ""
+    stated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,28 @@
-"""Whether the files that settings of TLS name can be used."""
+"""TLS from settings: how connections speak it, and whether its files can be used."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netduet.client.net.client_tls import ClientTls, make_context
+from netduet.client.protocols.certificates import plain_host
+
 if TYPE_CHECKING:
     from netduet.client.settings import ClientSettings
+
+
+def client_tls(settings: ClientSettings, host: str) -> ClientTls | None:
+    """Return how connections to a host speak TLS, None if they do not."""
+    if not settings.tls:
+        return None
+    context = make_context(
+        settings.tls_ca,
+        settings.tls_cert,
+        settings.tls_key,
+        verify=not settings.tls_insecure,
+    )
+    return ClientTls(context, settings.tls_name or plain_host(host))
 
 
 def unusable_files(settings: ClientSettings) -> list[str]:
