@@ -256,7 +256,7 @@ async def test_ended_holds_wait_behind_pending_answers(
         lambda: connection._writer._buffer_full and connection._delayed is not None
     )
     assert connection._delayed is not None
-    await wait_until(lambda: not connection._delayed._timers)  # type: ignore[union-attr]
+    await wait_until(lambda: not connection._delayed.holds)  # type: ignore[union-attr]
     assert connection.wire.owed > 30
     assert (
         connection._writer._transport.get_write_buffer_size()

@@ -25,6 +25,7 @@ from netduet.server.context import ServerContext
 from netduet.server.counters import Counters
 from netduet.server.drain import drain, wait_for_event
 from netduet.server.handlers import Handlers, ServerIdentity, new_id
+from netduet.server.holds import HoldBudget
 from netduet.server.ledger import Ledger
 from netduet.server.limit_log import LimitLog
 from netduet.server.listener import Listener
@@ -121,6 +122,7 @@ class Server:
             kernel.raise_descriptor_limit(),
         )
         buffered = max_buffered(settings.max_buffered, kernel.memory_limit())
+        limit_log = LimitLog(log, self._counters)
         ledger = Ledger(settings.ledger_size)
         identity = ServerIdentity(
             settings.service, instance, new_id(), settings.node, settings.zone
@@ -151,7 +153,9 @@ class Server:
                 settings.max_plain_text,
                 stalled=lambda: self._stalls.total,
             ),
-            buffers=BufferBudget(buffered, LimitLog(log, self._counters)),
+            buffers=BufferBudget(buffered, limit_log),
+            holds=HoldBudget(settings.max_holds, settings.max_holds_per_connection),
+            limit_log=limit_log,
         )
         self._identity = identity
         main, admin = tls_files(settings)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from netduet.server.buffer_budget import BufferBudget
     from netduet.server.counters import Counters
     from netduet.server.handlers import Handlers
+    from netduet.server.holds import HoldBudget
     from netduet.server.ledger import Ledger
+    from netduet.server.limit_log import LimitLog
     from netduet.server.recent_clients import RecentClients
     from netduet.wire.state_machine import Limits
 
@@ -32,3 +34,5 @@ class ServerContext:
     recent_clients: RecentClients
     access_log: AccessLog
     buffers: BufferBudget
+    holds: HoldBudget
+    limit_log: LimitLog

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+from netduet.server.holds import Holds
 from netduet.wire import payload_pattern
 from netduet.wire.frames import Kind
 from netduet.wire.messages import (
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
+    from netduet.server.holds import HoldBudget
     from netduet.server.write_control import WriteControl
+    from netduet.wire.errors import RemoteError
 
 Request = SourceQuestion | HoldQuestion | CloseQuestion
 
@@ -33,12 +36,20 @@ Request = SourceQuestion | HoldQuestion | CloseQuestion
 class DelayedHandlers:
     """The delayed requests of one connection, and their timers."""
 
-    __slots__ = ("_close_after_eof", "_timers", "_writer")
+    __slots__ = ("_close_after_eof", "_close_timer", "_writer", "holds")
 
-    def __init__(self, writer: WriteControl) -> None:
+    def __init__(
+        self,
+        writer: WriteControl,
+        budget: HoldBudget,
+        refuse: Callable[[str, RemoteError], None],
+    ) -> None:
+        """Answer over ``writer``; ``refuse`` ends the connection for a limit."""
         self._writer = writer
-        self._timers: set[TimerHandle] = set()
+        self._close_timer: TimerHandle | None = None
         self._close_after_eof: tuple[CloseQuestion, int] | None = None
+        self.holds = Holds(writer.loop, budget, self._end_holds, refuse)
+        """The holds that the server is to end."""
 
     def start(self, request: Request, frame_id: int) -> None:
         """Start a request; the protocol has checked it against the limits."""
@@ -48,10 +59,9 @@ class DelayedHandlers:
                 writer.wire.promise(Kind.SOURCE, size, seed, frame_id)
                 writer.pause_reading()
             case HoldQuestion(seconds=seconds, speak=speak):
+                if speak and not self.holds.add(seconds, frame_id):
+                    return
                 self._answer_hold(frame_id, spoke=False)
-                if speak:
-                    speak_later = partial(self._answer_hold, frame_id, spoke=True)
-                    self._call_later(seconds, speak_later)
             case CloseQuestion(how="finish"):
                 writer.end("asked.finish", "server")
                 self._answer_close(request, frame_id)
@@ -68,22 +78,19 @@ class DelayedHandlers:
         if self._close_after_eof is not None:
             self._writer.end("asked.after_eof", "client")
             request, frame_id = self._close_after_eof
-            self._call_later(request.delay, partial(self._close, request, frame_id))
+            close = partial(self._close, request, frame_id)
+            self._close_timer = self._writer.loop.call_later(request.delay, close)
 
     def cancel(self) -> None:
         """Cancel all timers: the connection is lost."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self.holds.cancel()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
 
-    def _call_later(self, delay: float, action: Callable[[], None]) -> None:
-        def run() -> None:
-            self._timers.discard(timer)
-            action()
-            self._writer.flush()
-
-        timer = self._writer.loop.call_later(delay, run)
-        self._timers.add(timer)
+    def _end_holds(self, frame_ids: list[int]) -> None:
+        for frame_id in frame_ids:
+            self._answer_hold(frame_id, spoke=True)
+        self._writer.flush()
 
     def _answer_hold(self, frame_id: int, *, spoke: bool) -> None:
         self._writer.wire.answer(Kind.HOLD, HoldAnswer(spoke=spoke), frame_id)
@@ -93,6 +100,7 @@ class DelayedHandlers:
         if wire.state is State.PARTED:
             self._answer_close(request, frame_id)
             wire.half_close()
+        self._writer.flush()
 
     def _answer_close(self, request: CloseQuestion, frame_id: int) -> None:
         wire, size, seed = self._writer.wire, request.size, request.seed

@@ -125,6 +125,12 @@ class ServerSettings(Settings):
     hold_timeout: Seconds = 2 * HOUR
     """Maximum time for which a client may ask the server to hold an idle connection."""
 
+    max_holds: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Maximum number of holds that the server is to end, over all connections."""
+
+    max_holds_per_connection: Annotated[int, Field(ge=1, le=1000)] = 64
+    """The same per connection; the checks use one."""
+
     write_timeout: Seconds = 10.0
     """Time after which a client that reads less than 4 KiB while responses are pending is reset; 2 s later, the kernel ends a connection whose peer acknowledges nothing."""
 

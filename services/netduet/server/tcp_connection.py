@@ -215,6 +215,11 @@ class TcpConnection(asyncio.Protocol):
         self._charged = False
         self._context.buffers.charge(self, 0)
 
+    def _refuse(self, name: str, error: RemoteError) -> None:
+        limit = cast("int", error.facts["limit"])
+        self._context.limit_log.reached(name, limit, self.client)
+        self.end_for_limit(name, error)
+
     def _charge(self) -> None:
         """Tell the budget what is buffered for this connection."""
         size = len(self.wire.incomplete) + self._writer.unsent
@@ -309,7 +314,9 @@ class TcpConnection(asyncio.Protocol):
             self.wire.answer(request.kind, answer, request.id)
             return
         if self._delayed is None:
-            self._delayed = DelayedHandlers(self._writer)
+            self._delayed = DelayedHandlers(
+                self._writer, self._context.holds, self._refuse
+            )
         self._delayed.start(cast("Request", request.message), request.id)
 
     def _open(self, frame_id: int) -> ConnectionEntry:

@@ -61,7 +61,9 @@ _LATER_SECONDS: Final = 0.5
 _LATER_CONNECT_SECONDS: Final = 1.5
 """Seconds for each: one lost SYN is sent again meanwhile."""
 
-_BUSY_CODES: Final = frozenset({Code.TOO_MANY_CONNECTIONS.value, Code.DRAINING.value})
+_BUSY_CODES: Final = frozenset(
+    {Code.TOO_MANY_CONNECTIONS.value, Code.OVERLOADED.value, Code.DRAINING.value}
+)
 
 
 async def measure(context: CheckContext) -> BalanceResult:

@@ -199,4 +199,5 @@ def _is_busy(handshake: Handshake) -> bool:
     refused, recognition = handshake.refused, handshake.recognition
     if recognition is not None:
         return recognition.refusal is Refusal.BUSY
-    return refused is not None and refused.code == Code.TOO_MANY_CONNECTIONS
+    busy = (Code.TOO_MANY_CONNECTIONS, Code.OVERLOADED)
+    return refused is not None and refused.code in busy

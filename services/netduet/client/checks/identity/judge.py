@@ -60,6 +60,7 @@ _MAGIC_CUT: Final = "its first byte is missing or changed"
 _BY_CODE: Final = {
     Code.MAGIC_BROKEN: "identity.mangled",
     Code.TOO_MANY_CONNECTIONS: "identity.busy",
+    Code.OVERLOADED: "identity.busy",
     Code.DRAINING: "identity.draining",
     Code.TLS_REQUIRED: "identity.tls_required",
 }

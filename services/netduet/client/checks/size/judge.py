@@ -46,6 +46,7 @@ from netduet.wire.untrusted import escape
 
 _REFUSED: Final[dict[str, str]] = {
     Code.TOO_MANY_CONNECTIONS: "identity.busy",
+    Code.OVERLOADED: "identity.busy",
     Code.DRAINING: "identity.draining",
 }
 
