@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import socket
 import subprocess
@@ -18,7 +19,12 @@ from netduet.server import healthcheck
 from netduet.server.admission import LOBBY
 from netduet.wire.frames import PORT
 from tests.integration.conftest import ServeCommand
-from tests.integration.framed_client import GREETING, FramedClient, connect
+from tests.integration.framed_client import (
+    GREETING,
+    FramedClient,
+    connect,
+    exchange_greetings,
+)
 
 SERVICES = Path(healthcheck.__file__).parents[2]
 
@@ -99,17 +105,42 @@ def test_frozen_server_is_unhealthy(serve_command: ServeCommand) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_full_server_is_healthy(serve_command: ServeCommand) -> None:
-    """A server at its limit must not be restarted for it."""
-    server = serve_command(max_connections=1)
-    with FramedClient(server.port):
+@pytest.mark.parametrize("udp", [True, False])
+def test_full_server_is_healthy(serve_command: ServeCommand, *, udp: bool) -> None:
+    """A server at its limit must not be restarted for it, whoever fills the lobby."""
+    server = serve_command(max_connections=1, udp=udp)
+    with FramedClient(server.port, source="127.0.0.2"):
         assert run(port=server.port) == (0, "")
         with contextlib.ExitStack() as stack:
             for _ in range(LOBBY):
-                stack.enter_context(connect(server.port))
-            status, words = run(port=server.port)
-        assert status == 1
-        assert len(words.splitlines()) == 1
+                stack.enter_context(connect(server.port, source="127.0.0.2"))
+            assert run(port=server.port) == (0, "")
+
+
+def test_server_without_a_free_descriptor_is_healthy(
+    serve_command: ServeCommand,
+) -> None:
+    """It can accept nobody, and answers a datagram; a restart would end all it serves.
+
+    It says so once, and serves again as soon as a descriptor is free.
+    """
+    server = serve_command(first_byte_timeout="1h")
+    process = server.process.pid
+    with contextlib.ExitStack() as stack:
+        peer = stack.enter_context(FramedClient(server.port))
+        used = [int(path.name) for path in Path(f"/proc/{process}/fd").iterdir()]
+        descriptors = max(used) + 1
+        _, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (descriptors, hard))
+        with connect(server.port) as sock, contextlib.suppress(ConnectionError):
+            sock.sendall(GREETING)
+            assert sock.recv(1024) == b""
+        assert run(port=server.port) == (0, "")
+        assert peer.echo(b"x") == b"x"
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (descriptors + 8, hard))
+        assert exchange_greetings(server.port) == GREETING
+    assert server.stop() == 0
+    assert server.of("runtime.exception") == []
 
 
 def test_closed_port_is_unhealthy() -> None:

@@ -15,8 +15,18 @@ from netduet.wire.errors import Code, RemoteError
 LOBBY: Final = 64
 """Connections above the limits that are still sent the reason for their refusal."""
 
-RESERVED: Final = 64
-"""Descriptors kept for listeners, the admin port, logs, evidence and the interpreter."""
+RESERVED: Final = 80
+"""Descriptors kept for what is no client's connection.
+
+About 20 for listeners, logs and the loop, 33 for the admin port, and those for local
+clients; the rest is for evidence and for connections that are being turned away."""
+
+LOCAL_CLIENTS: Final = 8
+"""Connections of this host that are never turned away: the health check's.
+
+They are still refused, with the reason, where others are."""
+
+_LOCAL_ADDRESSES: Final = frozenset({"127.0.0.1", "::1"})
 
 
 class AdmissionDecision(Enum):
@@ -33,7 +43,9 @@ class Admission:
 
     def __init__(self, total: int, per_client: int, descriptors: int) -> None:
         """Apply the settings and this process's descriptor limit."""
-        self.total = max(1, min(total, descriptors - RESERVED - LOBBY))
+        usable = max(2, descriptors - RESERVED)
+        self.lobby = min(LOBBY, usable // 2)
+        self.total = min(total, usable - self.lobby)
         self.per_client = min(per_client, self.total)
         self._descriptors = descriptors if self.total < total else None
         self.open = 0
@@ -44,7 +56,9 @@ class Admission:
         self.open += 1
         count = self._by_client.get(address, 0) + 1
         self._by_client[address] = count
-        if self.open > self.total + LOBBY or count > self.per_client + LOBBY:
+        is_local = address in _LOCAL_ADDRESSES and count <= LOCAL_CLIENTS
+        is_crowded = self.open > self.total + self.lobby
+        if (is_crowded and not is_local) or count > self.per_client + self.lobby:
             return AdmissionDecision.TURNED_AWAY
         if self.open > self.total:
             return AdmissionDecision.REFUSED_TOTAL

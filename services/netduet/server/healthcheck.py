@@ -2,6 +2,9 @@
 
 It does not use the command line, whose import takes ten times as long as the whole
 check. Exit status 0 when a netduet answers, 1 otherwise.
+
+A server that is full, or has no descriptor left, closes a connection without a byte.
+Then a datagram asks whether it is alive: that needs no descriptor.
 """
 
 import contextlib
@@ -32,11 +35,16 @@ def check(host: str, port: int) -> str | None:
         with socket.socket(family, socket.SOCK_STREAM) as plain:
             plain.settimeout(TIMEOUT)
             plain.connect((host, port))
-            with contextlib.ExitStack() as stack:
-                sock = _with_tls(plain, stack)
-                if sock is None:
-                    return None  # mutual TLS: it asks whom it serves, so it lives
-                return _open(sock)
+            try:
+                with contextlib.ExitStack() as stack:
+                    sock = _with_tls(plain, stack)
+                    if sock is None:
+                        return None  # mutual TLS: it asks whom it serves, so it lives
+                    return _open(sock)
+            except OSError as error:
+                if not _is_cut(error):
+                    raise
+        return _check_datagram(family, host, port)
     except (OSError, OverflowError) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -47,6 +55,8 @@ def _open(sock: socket.socket) -> str | None:
     opening = serialize(Kind.OPEN, b'{"version":1,"nonce":"%s"}' % nonce.encode())
     sock.sendall(MAGIC + opening)
     answer = _receive(sock, len(MAGIC) + HEADER_SIZE)
+    if not any(answer):
+        raise ConnectionAbortedError
     if not answer.startswith(MAGIC):
         return f"not a netduet server: {answer[:32]!r}"
     length, kind, flags, _, _ = HEADER.unpack_from(answer, len(MAGIC))
@@ -89,6 +99,27 @@ def _with_tls(sock: socket.socket, stack: contextlib.ExitStack) -> socket.socket
 
 def _is_alert(reason: str | None) -> bool:
     return "ALERT" in (reason or "")
+
+
+def _is_cut(error: OSError) -> bool:
+    """Return whether the peer ended the connection, with TLS or without."""
+    return isinstance(error, ConnectionError) or type(error).__name__ == "SSLEOFError"
+
+
+def _check_datagram(family: socket.AddressFamily, host: str, port: int) -> str | None:
+    """Have a datagram echoed; return the problem, or None if the server answers."""
+    payload = os.urandom(16)
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(TIMEOUT)
+            sock.connect((host, port))
+            sock.send(MAGIC + serialize(Kind.ECHO, payload))
+            if sock.recv(2048) == MAGIC + serialize(Kind.ECHO, payload, flags=ANSWER):
+                return None  # full is not unhealthy
+            problem = "a wrong answer"
+    except OSError as error:
+        problem = f"{type(error).__name__}: {error}"
+    return f"closed the connection without a byte; a datagram: {problem}"
 
 
 def _receive(sock: socket.socket, size: int) -> bytes:

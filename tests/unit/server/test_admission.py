@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from netduet.server.admission import LOBBY, RESERVED, Admission, AdmissionDecision
+from netduet.server.admission import (
+    LOBBY,
+    LOCAL_CLIENTS,
+    RESERVED,
+    Admission,
+    AdmissionDecision,
+)
 
 PLENTY = 100_000
 
@@ -54,18 +60,34 @@ def test_few_descriptors_lower_the_limit() -> None:
     admission = Admission(10_000, 10_000, 1024)
     assert admission.total == admission.per_client == 1024 - LOBBY - RESERVED
     assert Admission(100, 100, 1024).total == 100
+    few = Admission(10_000, 10_000, RESERVED + 10)
+    assert (few.total, few.lobby) == (5, 5)
     assert Admission(10_000, 10_000, 16).total == 1
+
+
+def test_local_clients_are_told_however_many_others_come() -> None:
+    """The health check must not fail because strangers fill the lobby."""
+    admission = Admission(1, 1, PLENTY)
+    for number in range(1 + LOBBY):
+        admission.enter(f"192.0.2.{number}")
+    for address in ("127.0.0.1", "::1"):
+        decision = admission.enter(address)
+        assert decision is AdmissionDecision.REFUSED_TOTAL
+    assert admission.enter("192.0.2.200") is AdmissionDecision.TURNED_AWAY
+    decisions = [admission.enter("127.0.0.1") for _ in range(LOCAL_CLIENTS)]
+    assert decisions[-1] is AdmissionDecision.TURNED_AWAY
+    assert set(decisions[:-1]) == {AdmissionDecision.REFUSED_TOTAL}
 
 
 def test_refusal_names_open_files_that_set_the_limit() -> None:
     """Only if they do: a lower setting, or a client's own limit, is what it is."""
-    few = Admission(1000, 2, LOBBY + RESERVED + 5)
+    few = Admission(1000, 2, 2 * LOBBY + RESERVED)
     total = few.refusal(AdmissionDecision.REFUSED_TOTAL)
     mine = few.refusal(AdmissionDecision.REFUSED_CLIENT)
     assert total is not None
     assert mine is not None
-    assert total.facts == {"limit": 5, "descriptors": LOBBY + RESERVED + 5}
-    assert f"{LOBBY + RESERVED + 5} open files" in total.message
+    assert total.facts == {"limit": LOBBY, "descriptors": 2 * LOBBY + RESERVED}
+    assert f"{2 * LOBBY + RESERVED} open files" in total.message
     assert mine.facts == {"limit": 2}
 
 
