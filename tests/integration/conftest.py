@@ -50,7 +50,8 @@ async def start_server() -> AsyncIterator[StartServer]:
         chosen = {"host": "127.0.0.1", "port": 0, "drain_timeout": 0.0} | overrides
         settings = ServerSettings.model_validate(chosen)
         lines = LogLines()
-        server = Server(settings, settings.instance or "here", lines.logger())
+        instance = settings.instance or "here"
+        server = Server(settings, instance, lines.logger(), pytest.fail)
         sockets = bind(settings.host, settings.port, udp=settings.udp)
         task = asyncio.create_task(server.run(sockets))
         running = RunningServer(sockets.port, server, lines, task)

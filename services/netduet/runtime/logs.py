@@ -66,6 +66,8 @@ EVENTS: Final = {
     "server.limit_reached": "A connection limit rejects connections; logged once per period.",
     "limit.reached": "Another limit ended or refused something; logged once per limit and period.",
     "server.draining": "A signal arrived; after the delay, no new work is accepted.",
+    "server.descriptors_exhausted": "No descriptor is free, so nobody new is served; at most once a minute.",
+    "server.failed": "The server can no longer serve, and exits with status 70.",
     "server.stopped": "The drain is complete; totals since the start.",
     "run.finished": "A client's run ended: the totals of its connections, and what ended them.",
     "run.progress": "A client's run goes on: the totals so far; after a minute, then less often, down to once in ten minutes.",
@@ -109,6 +111,7 @@ _MAX_CAUSES: Final = 5
 _MAX_LOGGED_TEXT_LENGTH: Final = 2048
 
 _current: LogWriter | None = None
+_on_memory_error: Callable[[], None] | None = None
 
 
 _bound: dict[str, object] = {}
@@ -159,8 +162,15 @@ def logger() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind())
 
 
-def attach(loop: asyncio.AbstractEventLoop) -> None:
-    """Log exceptions of a loop's callbacks as events."""
+def attach(
+    loop: asyncio.AbstractEventLoop, on_memory_error: Callable[[], None] | None = None
+) -> None:
+    """Log exceptions of a loop's callbacks as events.
+
+    ``on_memory_error`` is called instead when memory has run out, in any thread.
+    """
+    global _on_memory_error  # noqa: PLW0603 - one process
+    _on_memory_error = on_memory_error
     loop.set_exception_handler(_loop_exception)
 
 
@@ -315,6 +325,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _log_exception(error: BaseException | None, message: str) -> None:
+    if isinstance(error, MemoryError) and _on_memory_error is not None:
+        _on_memory_error()
     fields: dict[str, Any] = (
         {"netduet.message": message[:_MAX_LOGGED_TEXT_LENGTH]} if message else {}
     )

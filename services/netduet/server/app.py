@@ -8,7 +8,7 @@ import dataclasses
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -40,6 +40,7 @@ from netduet.server.tls import (
 from netduet.server.udp_endpoint import UdpEndpoint
 from netduet.server.udp_flow_counters import UdpFlowCounters
 from netduet.server.udp_streams import UdpStreams
+from netduet.server.watchdog import FatalExit, Watchdog
 from netduet.wire.state_machine import Limits
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
     """Serve until SIGTERM, SIGINT or the time limit; return the exit status.
 
     0 after a drain, 2 when the address cannot be listened on, or a file of TLS cannot be
-    used. ``ignored`` names
+    used. A server that can no longer serve does not return: it ends the process with
+    ``EXIT_FAILED``. ``ignored`` names
     environment variables that look like settings but are set by Kubernetes.
     """
     instance = settings.instance or socket.gethostname()
@@ -84,6 +86,7 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
         },
     )
     log = logs.logger()
+    fatal_exit = FatalExit(log, writer)
     try:
         if ignored:
             log.info("settings.ignored", **{"netduet.names": list(ignored)})
@@ -95,8 +98,11 @@ def serve(settings: ServerSettings, ignored: tuple[str, ...] = ()) -> int:
             # stall.
             import netduet.runtime.admin_http  # noqa: F401, PLC0415
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            logs.attach(runner.get_loop())
-            runner.run(Server(settings, instance, log).run(sockets, admin))
+            logs.attach(runner.get_loop(), fatal_exit.out_of_memory)
+            server = Server(settings, instance, log, fatal_exit.end)
+            runner.run(server.run(sockets, admin))
+    except MemoryError:
+        fatal_exit.out_of_memory()
     except (BindError, TlsFileError) as error:
         print(f"netduet: {error}", file=sys.stderr)
         return 2
@@ -109,11 +115,17 @@ class Server:
     """One server process."""
 
     def __init__(
-        self, settings: ServerSettings, instance: str, log: FilteringBoundLogger
+        self,
+        settings: ServerSettings,
+        instance: str,
+        log: FilteringBoundLogger,
+        fail: Callable[[str], None],
     ) -> None:
+        """Prepare; ``fail`` is called with the reason when it can no longer serve."""
         limits = _limits(settings)
         self._settings = settings
         self._log = log
+        self._fail = fail
         self._counters = Counters()
         self._stalls = StallMonitor()
         admission = Admission(
@@ -198,7 +210,7 @@ class Server:
         async with (
             self._stalls,
             self._admin(admin, sockets),
-            self._sweeps(loop),
+            self._sweeps(listener),
             watch_files(certificates, loop),
         ):
             await listener.start(self._settings.backlog)
@@ -266,13 +278,19 @@ class Server:
             yield
 
     @contextlib.asynccontextmanager
-    async def _sweeps(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
-        """Have the access log sum up what has ended."""
+    async def _sweeps(self, listener: Listener) -> AsyncIterator[None]:
+        """Have the access log sum up what has ended, and the watchdog look."""
+        loop = asyncio.get_running_loop()
+        watchdog = Watchdog(self._log, listener, self._counters, self._fail)
 
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(SWEEP_SECONDS)
-                self._context.access_log.sweep(loop.time())
+                try:
+                    self._context.access_log.sweep(loop.time())
+                    watchdog.check()
+                except MemoryError:  # nobody would hear of the error of this task
+                    self._fail("out of memory")
 
         task = asyncio.create_task(sweep())
         try:

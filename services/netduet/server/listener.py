@@ -11,6 +11,7 @@ from typing import Final
 
 from netduet.net import kernel
 from netduet.net.bind import BindError, reason
+from netduet.net.tcp_info import accept_queue
 
 _HANDSHAKE_SECONDS: Final = 0.25
 """Seconds from a received SYN to the end of its handshake, on most paths.
@@ -61,6 +62,11 @@ class Listener:
             server = await loop.create_server(accept, sock=sock, backlog=backlog)
             self._servers.append(server)
             self._held.append(sock.dup())
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait in the accept queues."""
+        return sum(accept_queue(sock.fileno()) or 0 for sock in self._held)
 
     async def stop(self, timeout: float) -> None:
         """Accept what waits in the accept queues, then close the listeners.
