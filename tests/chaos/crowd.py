@@ -60,7 +60,8 @@ class Crowd:
             sock.settimeout(_TIMEOUT_SECONDS)
             self.sockets.append(sock)
             sock.bind((f"{self._network}.{number + 1}", 0))
-            sock.connect((self._host, port))
+            with contextlib.suppress(ConnectionError):  # reset at once, over a limit
+                sock.connect((self._host, port))
 
     def open(self, count: int, *, receive_buffer: int = 0) -> None:
         """Open ``count`` more framed connections, and take the welcomes."""

@@ -1,13 +1,13 @@
 """Good clients, as a process of its own: what each request came to, and how long it took.
 
-Long-lived framed connections ask at a pace; short plain connections come and go. Each
-request ends in one of these outcomes:
+Long-lived framed connections ask at a pace; short plain connections come and go. After
+a failure they turn to the other host, if there is one. Each request ends in one of these outcomes:
 
 - ``answered``;
 - ``drained``: the server said, by ERROR or END, that it serves no more on this connection;
 - ``refused``: the connection was refused, by the kernel or by an ERROR with a reason;
 - ``lost``: a reset or an end of stream without a word, though something was asked;
-- ``late``: nothing for ten seconds.
+- ``late``: nothing within the timeout.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import secrets
 import subprocess
@@ -29,7 +30,7 @@ from netduet.wire.frames import HEADER, HEADER_SIZE, MAGIC, Kind, serialize
 from tests.chaos.server import scheduled
 
 _PORT: Final = 12345
-_TIMEOUT_SECONDS: Final = 10.0
+_STOP_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 0.05
 
 
@@ -67,7 +68,7 @@ class Load:
     def stop(self) -> list[Sample]:
         """Stop it; return all samples."""
         if self._samples is None:
-            out, _ = self._process.communicate(timeout=3 * _TIMEOUT_SECONDS)
+            out, _ = self._process.communicate(timeout=_STOP_SECONDS)
             self._samples = [Sample(*fields) for fields in json.loads(out)]
         return self._samples
 
@@ -82,8 +83,11 @@ class _UnansweredError(Exception):
 
 
 class _Clients:
-    def __init__(self, host: str, source: str, size: int) -> None:
-        self._host = host
+    def __init__(
+        self, hosts: list[str], source: str, size: int, timeout: float
+    ) -> None:
+        self._timeout = timeout
+        self._hosts = hosts
         self._source = source
         self._frame = serialize(Kind.ECHO, bytes(size), id=1)
         self._samples: list[tuple[float, float | None, str]] = []
@@ -105,16 +109,16 @@ class _Clients:
 
     async def _ask(self, pace: float) -> None:
         """Ask on a connection, at a pace; open another one when it is over."""
-        while True:
+        for host in itertools.cycle(self._hosts):
             start = time.monotonic()
             try:
-                async with asyncio.timeout(_TIMEOUT_SECONDS):
-                    reader, writer = await self._open()
+                async with asyncio.timeout(self._timeout):
+                    reader, writer = await self._open(host)
                 self._note(start)
                 with contextlib.closing(writer):
                     while True:
                         start = time.monotonic()
-                        async with asyncio.timeout(_TIMEOUT_SECONDS):
+                        async with asyncio.timeout(self._timeout):
                             await self._exchange(reader, writer)
                         self._note(start)
                         await asyncio.sleep(max(0.0, start + pace - time.monotonic()))
@@ -122,8 +126,10 @@ class _Clients:
                 self._note(start, _outcome(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await self._connect()
+    async def _open(
+        self, host: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await self._connect(host)
         opening = b'{"version":1,"nonce":"%s"}' % secrets.token_hex(16).encode()
         writer.write(MAGIC + serialize(Kind.OPEN, opening))
         try:
@@ -143,11 +149,13 @@ class _Clients:
 
     async def _greet(self, pace: float) -> None:
         """Exchange greetings on new connections, at a pace."""
+        hosts = itertools.cycle(self._hosts)
+        host = next(hosts)
         while True:
             start = time.monotonic()
             try:
-                async with asyncio.timeout(_TIMEOUT_SECONDS):
-                    reader, writer = await self._connect()
+                async with asyncio.timeout(self._timeout):
+                    reader, writer = await self._connect(host)
                     with contextlib.closing(writer):
                         writer.write(b"Hello, server!")
                         writer.write_eof()
@@ -155,13 +163,14 @@ class _Clients:
                 self._note(start, "answered" if greeting else "lost")
             except (OSError, EOFError, _UnansweredError) as error:
                 self._note(start, _outcome(error))
+                host = next(hosts)
                 await asyncio.sleep(_RETRY_SECONDS)
             await asyncio.sleep(max(0.0, start + pace - time.monotonic()))
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(
-            self._host, _PORT, local_addr=(self._source, 0)
-        )
+    async def _connect(
+        self, host: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(host, _PORT, local_addr=(self._source, 0))
 
     def _note(self, start: float, outcome: str = "answered") -> None:
         answered = outcome == "answered"
@@ -202,14 +211,16 @@ def _wait_for_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 def main(words: list[str]) -> None:
     """Run until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("host")
+    parser.add_argument("hosts", nargs="+")
     parser.add_argument("--source", default="198.19.0.1")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--pace", type=float, default=0.02)
     parser.add_argument("--new-pace", type=float, default=0.1)
+    parser.add_argument("--timeout", type=float, default=10.0)
     options = parser.parse_args(words)
-    clients = _Clients(options.host, options.source, options.size)
+    hosts, source = options.hosts, options.source
+    clients = _Clients(hosts, source, options.size, options.timeout)
     uvloop.run(clients.run(options.connections, options.pace, options.new_pace))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 HOST: Final = "198.18.0.1"
 PORT: Final = 12345
 ADMIN_PORT: Final = 9090
-_START_SECONDS: Final = 30.0
+_START_SECONDS: Final = 60.0
 _KIB: Final = 1024
 
 

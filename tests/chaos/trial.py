@@ -17,7 +17,7 @@ from tests.chaos.load import Load, Sample
 from tests.chaos.row import Measurement, percentile, quantity
 from tests.chaos.server import Server
 
-_FAST_SLACK: Final = 5.0
+_FAST_SLACK: Final = 10.0
 """Factor by which times may be longer in the short form, which runs on any machine."""
 
 P99_SLACK_SECONDS: Final = 0.02
@@ -60,6 +60,11 @@ class Trial:
         """Return the number for the full form, or that for the short one."""
         return fast if self.fast else full
 
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for what ought to come sooner."""
+        return self.pick(90, 200)
+
     # What is tried
 
     def server(self, *, prefix: tuple[str, ...] = (), **settings: object) -> Server:
@@ -73,7 +78,7 @@ class Trial:
 
     def load(self, server: Server, *words: str) -> Load:
         """Start good clients in a process of their own; see ``load``."""
-        load = Load(server.host, words)
+        load = Load(server.host, (*words, f"--timeout={self.pick(10, 60)}"))
         self._stack.callback(load.kill)
         load.wait_started()
         self._watched.append(load)

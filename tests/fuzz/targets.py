@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import random
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+import structlog
 from pydantic import BaseModel
 
 from netduet.client.net.resolver_config import asks_dns, parse_resolv_conf
@@ -22,7 +25,16 @@ from netduet.client.results.target import parse_target
 from netduet.client.settings import ClientSettings
 from netduet.config.load import from_values, load
 from netduet.config.sources import SettingsError, SourcePaths
+from netduet.runtime.stall_monitor import StallMonitor
+from netduet.server.access_log import AccessLog
+from netduet.server.admission import Admission
+from netduet.server.counters import Counters
+from netduet.server.handlers import Handlers, ServerIdentity
+from netduet.server.ledger import Ledger
 from netduet.server.settings import ServerSettings
+from netduet.server.udp_endpoint import UdpEndpoint
+from netduet.server.udp_flow_counters import UdpFlowCounters
+from netduet.server.udp_streams import UdpStreams
 from netduet.wire import datagram, messages, udp_count, udp_stream, untrusted
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import HEADER_SIZE, MAX_CONTROL
@@ -112,6 +124,37 @@ def _datagram(data: bytes) -> None:
         except RemoteError as error:
             answer = datagram.failure(error, len(data))
             assert answer is None or len(answer) <= len(data)
+
+
+@functools.cache
+def _endpoint() -> UdpEndpoint:
+    """Return an endpoint that nobody sends to: its methods are called."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    identity = ServerIdentity("netduet", "fuzz", _BOOT)
+    handlers = Handlers(identity, Limits(), Ledger(9), StallMonitor())
+    counters, flows, streams = Counters(), UdpFlowCounters(), UdpStreams(_BOOT)
+    log = structlog.wrap_logger(None, processors=[_drop])
+    access_log = AccessLog(log, counters, Admission(9, 9, 999), 9, stalled=lambda: 0.0)
+    return UdpEndpoint(sock, handlers, counters, flows, streams, access_log=access_log)
+
+
+_BOOT: Final = "b" * 32
+
+
+def _drop(*_: object) -> NoReturn:
+    raise structlog.DropEvent
+
+
+def _server_datagram(data: bytes) -> None:
+    """Expect an answer that is not larger than the datagram, or none."""
+    endpoint, peer = _endpoint(), ("192.0.2.1", 40000)
+    for answer in (
+        endpoint._answer(data, peer, ("192.0.2.2", 12345)),
+        endpoint._stream(data, peer, []),
+    ):
+        assert answer is None or len(answer) <= len(data)
+    assert len(endpoint._streams) == 0, "a stream without a cookie"
 
 
 def _udp_payload(data: bytes) -> None:
@@ -246,6 +289,7 @@ TARGETS: Final = {
         Target("server-connection", _server_connection),
         Target("client-connection", _client_connection),
         Target("datagram", _datagram),
+        Target("server-datagram", _server_datagram),
         Target("udp-payload", _udp_payload),
         Target("message", _message, text=True),
         Target("untrusted", _untrusted),

@@ -35,7 +35,7 @@ def _held(trial: Trial) -> None:
     trial.holds("health check passes", server.healthy())
     start = time.monotonic()
     clients.close()
-    freed = seconds_until(lambda: server.descriptors() <= base, 60)
+    freed = seconds_until(lambda: server.descriptors() <= base, trial.patience)
     trial.at_most("all slots free after", freed, 15, "s")
     trial.unharmed(load, disturbed, held_since)
 
@@ -56,7 +56,7 @@ def _rate(trial: Trial) -> None:
         before = before or server.rss()  # with its pools filled
         time.sleep(max(0.0, start + done / pace - time.monotonic()))
     trial.note("connections", done / (time.monotonic() - start), "a second")
-    freed = seconds_until(lambda: server.descriptors() <= base, 60)
+    freed = seconds_until(lambda: server.descriptors() <= base, trial.patience)
     trial.at_most("all slots free after", freed, 15, "s")
     trial.at_most("memory more than at the start", server.rss() - before, 16, "MiB")
     trial.unharmed(load, disturbed)
@@ -83,7 +83,7 @@ def _slow(trial: Trial) -> None:
     trial.holds("a new client is greeted", server.greets())
     for hostile in (readers, writers):
         hostile.close()
-    freed = seconds_until(lambda: server.descriptors() <= base + 2, 60)
+    freed = seconds_until(lambda: server.descriptors() <= base + 2, trial.patience)
     trial.at_most("all slots free after", freed, 15, "s")
     trial.unharmed(load, disturbed)
 
@@ -125,7 +125,6 @@ ROWS: Final = (
         "500 connections a second, for a minute",
         "memory and descriptors back where they were",
         _rate,
-        fast=True,
     ),
     Row(
         "slow-clients",

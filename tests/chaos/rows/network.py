@@ -71,7 +71,7 @@ def _one_way(trial: Trial) -> None:
     disturbed = trial.settle()
     with faults.rule("-d", _CLIENTS, "-j", "DROP"):
         clients.send(serialize(Kind.ECHO, b"x"), 5)
-        seconds = seconds_until(lambda: server.descriptors() <= base, 90)
+        seconds = seconds_until(lambda: server.descriptors() <= base, trial.patience)
     trial.at_most("slots free after", seconds, 15, "s")
     trial.unharmed(load, disturbed)
 
@@ -86,7 +86,7 @@ def _resets(trial: Trial) -> None:
     words = ("-d", _CLIENTS, "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
     with faults.rule(*words):  # what the server sends is answered by a reset
         clients.send(serialize(Kind.ECHO, b"x"), 5)
-        seconds = seconds_until(lambda: server.descriptors() <= base, 90)
+        seconds = seconds_until(lambda: server.descriptors() <= base, trial.patience)
     trial.at_most("slots free after", seconds, 2, "s")
     trial.unharmed(load, disturbed)
 
@@ -202,7 +202,6 @@ ROWS: Final = (
         "connection tracking forgets everything, three times",
         "all connections live on",
         _forgotten,
-        fast=True,
     ),
     Row(
         "new-address",

@@ -82,7 +82,10 @@ def _memory_limit(trial: Trial) -> None:
                 hostile.send(unfinished_frame(_MIB), 2)
         hostile.close()
         served = seconds_until(server.greets, 15)
-        trial.holds("the server lives", server.process.poll() is None, "killed")
+        status = server.process.poll()
+        trial.holds("the server lives", status is None, f"ended with {status}")
+        peak = int((group / "memory.max_usage_in_bytes").read_text())
+        trial.note("memory of the cgroup at most", peak / _MIB, "MiB")
         trial.at_most("greets a new client after", served, 5, "s")
         server.kill()
 

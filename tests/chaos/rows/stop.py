@@ -34,7 +34,8 @@ def _sigterm(trial: Trial) -> None:
     trial.note("requests answered", outcomes["answered"])
     trial.note("connections told of the drain", outcomes["drained"])
     lost = outcomes["lost"] + outcomes["late"]
-    trial.at_most("requests that were neither answered nor refused", lost, 0)
+    trial.note("requests that were refused", outcomes["refused"])
+    trial.at_most("requests without an answer or a notice", lost, 0)
 
 
 def _is_refused() -> bool:
@@ -45,6 +46,24 @@ def _is_refused() -> bool:
         return True
     except OSError:
         return False
+
+
+def _rolling(trial: Trial) -> None:
+    hosts = (HOST, "198.18.0.2")
+    servers = [trial.server(host=host) for host in hosts]
+    load = trial.load(servers[0], hosts[1], "--connections=20", "--pace=0.1")
+    count = trial.pick(100, 2)
+    for turn in range(count):
+        servers[turn % 2].signal(signal.SIGTERM)
+        servers[turn % 2].process.wait(60)
+        servers[turn % 2] = trial.server(host=hosts[turn % 2])
+    outcomes = Counter(sample.outcome for sample in load.stop())
+    trial.note("restarts", count)
+    trial.note("requests answered", outcomes["answered"])
+    trial.note("connections told of the drain", outcomes["drained"])
+    trial.note("connections refused, and served by the other", outcomes["refused"])
+    lost = outcomes["lost"] + outcomes["late"]
+    trial.at_most("requests without an answer or a notice", lost, 0)
 
 
 def _second_sigterm(trial: Trial) -> None:
@@ -83,6 +102,13 @@ ROWS: Final = (
         "refuses within 100 ms, gone within 10 s, no request without an answer or a notice",
         _sigterm,
         timeout=600.0,
+    ),
+    Row(
+        "rolling-restarts",
+        "two servers restarted by turns under load, 100 times",
+        "no request without an answer or a notice",
+        _rolling,
+        timeout=1200.0,
     ),
     Row(
         "second-sigterm",
