@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from string import hexdigits
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from netduet.client.results.needs import parse_requirements
@@ -125,6 +125,9 @@ class ClientSettings(Settings):
 
     expect_client_certificate: bool = False
     """Demand that TLS servers refuse clients without a certificate (mutual TLS)."""
+
+    token: Annotated[SecretStr, Field(min_length=16, max_length=1024)] | None = None
+    """Token that netduet servers may demand; it is proved, never sent. At least 16 characters; unset proves none."""
 
     family: Literal["any", "4", "6"] = "any"
     """Addresses to use: IPv4 only, IPv6 only, or any."""

@@ -153,7 +153,13 @@ class Server:
                 max(_MIN_WRITE_BUFFER, buffered // admission.total),
             ),
             write_timeout=settings.write_timeout,
-            handlers=Handlers(identity, limits, ledger, self._stalls),
+            handlers=Handlers(
+                identity,
+                limits,
+                ledger,
+                self._stalls,
+                demands_token=settings.token is not None,
+            ),
             ledger=ledger,
             admission=admission,
             counters=self._counters,
@@ -168,6 +174,9 @@ class Server:
             buffers=BufferBudget(buffered, limit_log),
             holds=HoldBudget(settings.max_holds, settings.max_holds_per_connection),
             limit_log=limit_log,
+            token=b""
+            if settings.token is None
+            else settings.token.get_secret_value().encode(),
         )
         self._identity = identity
         main, admin = tls_files(settings)
@@ -335,7 +344,10 @@ class Server:
             self._log.warning("server.family_absent", **{"netduet.family": family})
         self._log.info(
             "server.ready",
-            **{"netduet.max_connections": self._context.admission.total},
+            **{
+                "netduet.max_connections": self._context.admission.total,
+                "netduet.clients": "with the token" if self._context.token else "any",
+            },
         )
 
     def _say_stopped(self) -> None:

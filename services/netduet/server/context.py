@@ -36,3 +36,4 @@ class ServerContext:
     buffers: BufferBudget
     holds: HoldBudget
     limit_log: LimitLog
+    token: bytes = b""

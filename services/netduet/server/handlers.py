@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from netduet import __version__
 from netduet.net import counters, kernel
 from netduet.net.tcp_info import accept_queue, tcp_info, tcp_settings
-from netduet.wire import payload_pattern
+from netduet.wire import payload_pattern, token
 from netduet.wire.frames import FEATURES, VERSION, Kind
 from netduet.wire.messages import (
     Endpoint,
@@ -30,6 +30,7 @@ from netduet.wire.messages import (
     Open,
     ServerReport,
     SinkAnswer,
+    TokenAnswer,
     Welcome,
 )
 
@@ -73,6 +74,8 @@ class Handlers:
         limits: Limits,
         ledger: Ledger,
         stalls: StallMonitor,
+        *,
+        demands_token: bool = False,
     ) -> None:
         self.identity = identity
         self.question_bounds = limits.question_bounds
@@ -85,7 +88,8 @@ class Handlers:
             frame=limits.frame,
             hold=limits.hold,
         )
-        self._features = sorted(FEATURES)
+        unwanted = set() if demands_token else {token.FEATURE}
+        self._features = sorted(FEATURES.keys() - unwanted)
         self._host_read_at = self._counters_read_at = -_HOST_AGE
         self._tcp_settings = tcp_settings()
         self.listen_drops_before = kernel.listen_drops()
@@ -94,6 +98,7 @@ class Handlers:
             Kind.REPORT: self._report,
             Kind.LEDGER: self._find,
             Kind.INSPECT: self._inspect,
+            Kind.TOKEN: lambda *_: TokenAnswer(),  # the wire has judged the proof
         }
         """The handler of each control question that is answered at once."""
 

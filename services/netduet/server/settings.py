@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from netduet.config.load import Duration, Settings, Size, contradiction
@@ -71,6 +71,9 @@ class ServerSettings(Settings):
 
     zone: Annotated[str, Field(max_length=256)] = ""
     """Name of the zone that this instance runs in, shown by clients; empty shows none."""
+
+    token: Annotated[SecretStr, Field(min_length=16, max_length=1024)] | None = None
+    """Token that clients must prove before the server answers their questions; it is never sent. At least 16 characters; unset lets every client ask."""
 
     greeting: Annotated[str, Field(min_length=1, max_length=1024)] = "Hello, client!"
     """Greeting sent to plain-text clients, in UTF-8."""

@@ -49,6 +49,9 @@ TCP_RTO_MIN), so that a lost segment ends no conversation."""
 _QUIET_ROUND_TRIPS: Final = 2
 """The same in round trips: on a slow path the next question takes one."""
 
+_TALKING: Final = frozenset({State.OPENING, State.CHALLENGED, State.OPEN})
+"""States in which a framed peer can be told why its connection ends."""
+
 
 _TLS_REQUIRED: Final = "this port requires TLS"
 
@@ -58,6 +61,7 @@ class TcpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_charged",
+        "_conn_id",
         "_context",
         "_decision",
         "_delayed",
@@ -89,6 +93,7 @@ class TcpConnection(asyncio.Protocol):
         self._delayed: DelayedHandlers | None = None
         self._run_id = 0
         self._charged = False  # whether the budget of buffers counts anything of ours
+        self._conn_id = new_id() if context.token else ""
         self.listener = listener
 
     # Callbacks of the loop
@@ -112,6 +117,8 @@ class TcpConnection(asyncio.Protocol):
             now,
             greeting=context.greeting,
             refusal=refusal,
+            token=context.token,
+            conn_id=self._conn_id,
         )
         self._writer = WriteControl(
             context,
@@ -246,7 +253,7 @@ class TcpConnection(asyncio.Protocol):
     def drain(self) -> None:
         """End a quiet connection: send a framed peer the reason, or close."""
         self._writer.end("drained", "server")
-        if self.wire.state not in (State.OPENING, State.OPEN):
+        if self.wire.state not in _TALKING:
             self._writer.close()
             return
         self._last_received = now = self._loop.time()
@@ -258,7 +265,7 @@ class TcpConnection(asyncio.Protocol):
 
         The reason follows the answers to all that was asked before.
         """
-        if self.wire.state not in (State.OPENING, State.OPEN):
+        if self.wire.state not in _TALKING:
             return False
         self._writer.end("drained", "server")
         self.wire.refuse(_draining(), self._loop.time())
@@ -322,7 +329,7 @@ class TcpConnection(asyncio.Protocol):
     def _open(self, frame_id: int) -> ConnectionEntry:
         """Remember an open connection; the id of its opening may name a run."""
         self._entry = ConnectionEntry(
-            new_id(),
+            self._conn_id or new_id(),
             self._peer,
             time.time(),
             self._started,

@@ -44,6 +44,12 @@ __all__ = ["SEND_EOF", "Connection"]
 _IGNORING: Final = frozenset({State.PARTING, State.PARTED, State.LINGER, State.CLOSED})
 """States in which received bytes are discarded or ignored."""
 
+_ASKING: Final = frozenset({State.CHALLENGED, State.OPEN})
+"""States in which frames are accepted after the opening."""
+
+_UNADMITTED: Final = frozenset({State.OPENING, State.CHALLENGED})
+"""States that must be left within the time for the opening."""
+
 
 class Connection(Receiver):
     """The protocol of one TCP connection, for either end.
@@ -77,13 +83,17 @@ class Connection(Receiver):
         *,
         greeting: bytes = b"",
         refusal: RemoteError | None = None,
+        token: bytes = b"",
+        conn_id: str = "",
     ) -> None:
         """Start a connection that was accepted or connected at ``now``.
 
         ``greeting`` is a server's answer to a plain peer, ``refusal`` its answer to a
-        framed opening if it refuses the connection.
+        framed opening if it refuses the connection. ``token`` is what a server demands
+        the proof of, and what a client proves if it is demanded; a server then needs
+        the ``conn_id`` of its welcome.
         """
-        super().__init__(role, limits, refusal)
+        super().__init__(role, limits, refusal, token, conn_id)
         self.greeting = greeting
         self.text = bytearray()
         self.lingered = 0
@@ -266,7 +276,7 @@ class Connection(Receiver):
                     offset = taken = offset + wanted
                     self.frames_received += 1
                     events.append(self._control(kind, flags, frame_id, payload))
-                    if self.state is not State.OPEN:  # the rest is ignored
+                    if self.state not in _ASKING:  # the rest is ignored
                         if self.state is State.PARTING:
                             self.deadline = now + self.limits.frame
                         else:
@@ -290,7 +300,7 @@ class Connection(Receiver):
         self._wanted = wanted
         if rest:
             self.incomplete += rest
-        if self.state is State.OPENING:
+        if self.state in _UNADMITTED:
             return
         if not rest:
             self._started = None
@@ -316,7 +326,7 @@ class Connection(Receiver):
         """Whether an opening or a frame has started and is incomplete."""
         if self.state is State.OPENING:
             return self.bytes_received > 0
-        return self.state is State.OPEN and bool(self.incomplete)
+        return self.state in _ASKING and bool(self.incomplete)
 
     def _progress(self) -> int:
         """Return how many bytes of the current opening or frame have arrived."""
@@ -337,6 +347,7 @@ _INTAKE: Final[dict[State, Callable[[Connection, bytes, float], list[Event]]]] =
     State.GREETED: Connection._take_greeted,
     State.FOREIGN: Connection._take_foreign,
     State.OPENING: Connection._take_opening,
+    State.CHALLENGED: Connection._take_pieces,
     State.OPEN: Connection._take_pieces,
     State.PARTING: Connection._take_linger,
     State.PARTED: Connection._take_closed,

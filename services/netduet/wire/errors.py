@@ -30,6 +30,7 @@ class Code(StrEnum):
     DRAINING = "draining"
     TLS_REQUIRED = "tls_required"
     OVERLOADED = "overloaded"
+    UNAUTHORIZED = "unauthorized"
 
 
 class WireError(Exception):

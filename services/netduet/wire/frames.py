@@ -57,6 +57,7 @@ class Kind(IntEnum):
     INSPECT = 23
     COUNT = 24
     STREAM = 25
+    TOKEN = 26
 
 
 DATA: Final = frozenset(
@@ -82,8 +83,11 @@ FEATURES: Final = {
     "count": Kind.COUNT,
     "stream": Kind.STREAM,
     "wait": Kind.STREAM,
+    "token": Kind.TOKEN,
 }
-"""Features that a server announces, with the kind of question that each one allows."""
+"""Features that a server announces, with the kind of question that each one allows.
+
+It announces ``token`` if it demands one (P-88)."""
 
 
 class Frame(namedtuple("Frame", ("kind", "flags", "id", "payload"))):  # noqa: PYI024 - typing costs start-up

@@ -26,6 +26,7 @@ MAX_TEXT: Final = 1024
 """Characters of any text in a control payload."""
 
 Hex128 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Hex256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -272,6 +273,16 @@ class CloseQuestion(_Request):
     seed: Count
 
 
+class TokenQuestion(_Request):
+    """Proves the shared token: see ``wire.token``."""
+
+    proof: Hex256
+
+
+class TokenAnswer(_Answer):
+    """The proof is right."""
+
+
 class InspectQuestion(_Request):
     """Asks for the kernel's current view of another connection.
 
@@ -388,6 +399,7 @@ QUESTIONS: Final[dict[int, type[BaseModel]]] = {
     Kind.HOLD: HoldQuestion,
     Kind.CLOSE: CloseQuestion,
     Kind.INSPECT: InspectQuestion,
+    Kind.TOKEN: TokenQuestion,
 }
 ANSWERS: Final[dict[int, type[BaseModel]]] = {
     Kind.OPEN: Welcome,
@@ -396,4 +408,5 @@ ANSWERS: Final[dict[int, type[BaseModel]]] = {
     Kind.SINK: SinkAnswer,
     Kind.HOLD: HoldAnswer,
     Kind.INSPECT: Inspection,
+    Kind.TOKEN: TokenAnswer,
 }

@@ -56,6 +56,7 @@ class Sender:
         "_end_sent",
         "_ended",
         "_ending",
+        "_nonce",
         "_out",
         "_owing",
         "bytes_sent",
@@ -71,6 +72,7 @@ class Sender:
         self.role = role
         self.limits = limits
         self.state = State.START
+        self._nonce = ""
         self.plain = False
         self.deadline: float | None = None
         self.bytes_sent = 0
@@ -152,7 +154,7 @@ class Sender:
     def refuse(self, error: RemoteError, now: float) -> None:
         """Server: end an open connection with an error (drain, a limit)."""
         self._demand(Role.SERVER)
-        if self.state in (State.OPENING, State.OPEN):
+        if self.state in (State.OPENING, State.CHALLENGED, State.OPEN):
             self._fail(error, now)
 
     def half_close(self) -> None:
@@ -167,6 +169,7 @@ class Sender:
     def open(self, message: Open, now: float, run_id: int = 0) -> None:
         """Client: send the magic and the opening; ``run_id`` names a run (P-77)."""
         self._demand(Role.CLIENT, State.START)
+        self._nonce = message.nonce
         self._move(Input.MAGIC)
         self.deadline = now + self.limits.opening
         self._send(MAGIC)

@@ -29,6 +29,7 @@ class State(Enum):
     GREETED = auto()
     FOREIGN = auto()
     OPENING = auto()
+    CHALLENGED = auto()
     OPEN = auto()
     PARTING = auto()
     PARTED = auto()
@@ -42,6 +43,8 @@ class Input(Enum):
     TEXT = auto()
     MAGIC = auto()
     OPENED = auto()
+    CHALLENGE = auto()
+    PROOF = auto()
     PART = auto()
     END = auto()
     EOF = auto()
@@ -66,6 +69,14 @@ TRANSITIONS: Final = {
     State.OPENING: {
         Input.TEXT: State.FOREIGN,
         Input.OPENED: State.OPEN,
+        Input.CHALLENGE: State.CHALLENGED,
+        Input.EOF: State.CLOSED,
+        Input.FAULT: State.LINGER,
+        Input.EXPIRED: State.LINGER,
+    },
+    State.CHALLENGED: {
+        Input.PROOF: State.OPEN,
+        Input.END: State.LINGER,
         Input.EOF: State.CLOSED,
         Input.FAULT: State.LINGER,
         Input.EXPIRED: State.LINGER,
@@ -98,6 +109,7 @@ DATAGRAMS: Final = frozenset({Kind.COUNT, Kind.STREAM})
 
 ACCEPTED: Final = {
     (Role.SERVER, State.OPENING): frozenset({(Kind.OPEN, 0)}),
+    (Role.SERVER, State.CHALLENGED): frozenset({(Kind.TOKEN, 0), (Kind.END, 0)}),
     (Role.SERVER, State.OPEN): frozenset(
         {(kind, 0) for kind in Kind}
         - {(kind, 0) for kind in {Kind.OPEN, Kind.ERROR} | DATAGRAMS}

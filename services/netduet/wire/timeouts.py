@@ -18,6 +18,9 @@ def expired_limit(
         return "first_byte", None
     if state is State.PARTING:  # waiting for the end of stream after CLOSE
         return "frame", None
+    if state is State.CHALLENGED:
+        message = f"no proof of the token within {limits.opening:g} s"
+        return "opening", RemoteError(Code.TOO_SLOW, message, {"received": received})
     if state not in (State.OPENING, State.OPEN):
         return ("plain_linger" if plain else "linger"), None
     if state is State.OPEN and not started:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
@@ -24,6 +24,9 @@ from netduet.wire.events import (
 from netduet.wire.frames import Kind
 from netduet.wire.messages import CloseQuestion, Open, SinkAnswer, SourceQuestion
 from netduet.wire.state_machine import Limits, Role, State
+
+if TYPE_CHECKING:
+    from netduet.wire.messages import Welcome
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 GREETING = b"Hello, client!"
@@ -64,10 +67,12 @@ def _answers() -> dict[Kind, BaseModel]:
         Kind.LEDGER: message("no entry"),
         Kind.HOLD: message("a silence held"),
         Kind.INSPECT: message("an inspection of little"),
+        Kind.TOKEN: message("a proof that is right"),
     }
 
 
 ANSWERS = _answers()
+WELCOME = cast("Welcome", ANSWERS[Kind.OPEN])
 OPENING = messages.decode(
     Open, b'{"version":1,"nonce":"00112233445566778899aabbccddeeff"}'
 )
@@ -82,12 +87,19 @@ class VectorPeer:
         limits: Limits | None = None,
         refusal: RemoteError | None = None,
         *,
+        token: str = "",
         opens: bool = True,
         made_of: type[Connection] = Connection,
     ) -> None:
         """Start at time 0; a client opens unless told otherwise."""
         self.connection = made_of(
-            role, limits or Limits(), 0.0, greeting=GREETING, refusal=refusal
+            role,
+            limits or Limits(),
+            0.0,
+            greeting=GREETING,
+            refusal=refusal,
+            token=token.encode(),
+            conn_id=WELCOME.conn_id,
         )
         self.events: list[EventFields] = []
         self.sent = b""
@@ -133,7 +145,7 @@ class VectorPeer:
                 case EchoReceived() if server:
                     self.connection.echo(event)
                 case OpenReceived(_, frame_id):
-                    self.connection.answer(Kind.OPEN, ANSWERS[Kind.OPEN], frame_id)
+                    self.connection.welcome(WELCOME, frame_id)
                 case RequestReceived():
                     self._answer(event)
                 case DataReceived(Kind.SINK, payload, frame_id) if server:
@@ -220,7 +232,13 @@ def peer_of(vector: Vector, made_of: type[Connection] = Connection) -> VectorPee
     if refusal is not None:
         error = RemoteError(Code(refusal["code"]), refusal["message"], refusal["facts"])
     limits = Limits(**vector.get("limits", {}))
-    return VectorPeer(Role[vector["role"].upper()], limits, error, made_of=made_of)
+    return VectorPeer(
+        Role[vector["role"].upper()],
+        limits,
+        error,
+        token=vector.get("token", ""),
+        made_of=made_of,
+    )
 
 
 def finish(peer: VectorPeer, vector: Vector) -> VectorPeer:

@@ -25,6 +25,7 @@ from netduet.client.commands.setup import (
     client_instance,
     log_ignored,
     no_output,
+    prove_token,
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
@@ -77,6 +78,7 @@ def check(
     except ValueError as error:
         print(f"netduet: {error}", file=sys.stderr)
         return UNUSABLE
+    prove_token(settings)
     log_writer = start_logs(settings)
     try:
         log_ignored(ignored)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet import __version__
 from netduet.client.checks.base import CheckContext, CheckOptions
+from netduet.client.net.shared_token import use_token
 from netduet.client.net.timeouts import Timeouts
 from netduet.client.report import text
 from netduet.client.results.instance import instance_named
@@ -58,6 +59,12 @@ def start_logs(settings: ClientSettings, *, verbose: bool = False) -> logs.LogWr
             **logs.node_and_zone(settings.node, settings.zone),
         },
     )
+
+
+def prove_token(settings: ClientSettings) -> None:
+    """Prove the token of the settings, if any, to servers that demand one."""
+    if settings.token is not None:
+        use_token(settings.token.get_secret_value())
 
 
 def log_ignored(ignored: tuple[str, ...]) -> None:

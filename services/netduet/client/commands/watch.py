@@ -20,6 +20,7 @@ from netduet.client.commands.setup import (
     client_instance,
     log_ignored,
     no_output,
+    prove_token,
     start_logs,
 )
 from netduet.client.commands.signals import SignalScope
@@ -52,6 +53,7 @@ def watch(
     0 after a signal, 2 when the admin port cannot be listened on. ``ignored`` as for
     ``check``. With ``json_report`` the only output is log lines, from level info on.
     """
+    prove_token(settings)
     log_writer = start_logs(settings, verbose=settings.json_report)
     try:
         log_ignored(ignored)

@@ -23,9 +23,12 @@ from netduet.client.net.handshake import (
     handshake_from_event,
 )
 from netduet.client.net.run_id import run_id
+from netduet.client.net.shared_token import shared_token
 from netduet.client.net.stream_connection import StreamConnection
 from netduet.net.tls_layer import TlsProtocol
+from netduet.wire import token
 from netduet.wire.connection import SEND_EOF, Connection
+from netduet.wire.errors import Code
 from netduet.wire.events import (
     AnswerReceived,
     DataReceived,
@@ -36,6 +39,7 @@ from netduet.wire.events import (
 )
 from netduet.wire.frames import HEADER_SIZE, Kind
 from netduet.wire.messages import (
+    ErrorMessage,
     Inspection,
     InspectQuestion,
     LedgerAnswer,
@@ -73,7 +77,7 @@ class FramedConnection(StreamConnection):
 
     def __init__(self) -> None:
         super().__init__()
-        self.wire = Connection(Role.CLIENT, Limits(), 0.0)
+        self.wire = Connection(Role.CLIENT, Limits(), 0.0, token=shared_token())
         self.ending: ConnectionEnd | None = None
         self.welcome: Welcome
         """The answer to the opening; not set before."""
@@ -118,6 +122,12 @@ class FramedConnection(StreamConnection):
         handshake = handshake_from_event(
             event, nonce, is_closed=self.is_closed, lost=self.error
         )
+        welcome_at = time.monotonic()
+        if (
+            handshake.welcome is not None
+            and token.FEATURE in handshake.welcome.features
+        ):
+            handshake = await self._await_admission(handshake, nonce, timeout)
         if handshake.welcome is not None:
             self.welcome = handshake.welcome
             handshake = replace(handshake, certificate=self._certificate())
@@ -132,7 +142,25 @@ class FramedConnection(StreamConnection):
             resent=max(0, self._retransmissions() - before),
             self_connected=self._peer_address == self._local_address,
             start=start,
-            end=time.monotonic(),
+            end=welcome_at if handshake.welcome is not None else time.monotonic(),
+        )
+
+    async def _await_admission(
+        self, handshake: Handshake, nonce: str, timeout: float
+    ) -> Handshake:
+        """Wait until the server has judged the proof of the token; return what follows.
+
+        A client without a token is not let in: then nothing is asked.
+        """
+        if not shared_token():
+            message = "a token is demanded, and this client has none"
+            refused = ErrorMessage(code=Code.UNAUTHORIZED, message=message)
+            return replace(handshake, welcome=None, refused=refused)
+        event = await self._next(timeout)
+        if isinstance(event, AnswerReceived) and event.kind is Kind.TOKEN:
+            return handshake
+        return handshake_from_event(
+            event, nonce, is_closed=self.is_closed, lost=self.error
         )
 
     async def report(self, timeout: float) -> ServerReport | None:

@@ -385,6 +385,21 @@ FAILURES: Final[tuple[Failure, ...]] = (
         severity=Severity.UNREACHABLE,
     ),
     Failure(
+        "identity.unauthorized",
+        "the server demands a token that this client does not have",
+        "The server answers only clients that prove its token.",
+        Location.CLIENT,
+        (
+            "this client has no token, or another one: NETDUET_CLIENT_TOKEN",
+            "the server's token was changed: NETDUET_SERVER_TOKEN",
+        ),
+        (
+            "give both ends the same token, as a secret or in a file: see docs/token.md",
+            "compare the two without showing them: sha256sum /run/secrets/*token",
+        ),
+        severity=Severity.UNREACHABLE,
+    ),
+    Failure(
         "identity.protocol",
         "the two ends do not agree on the protocol",
         "One end violated the protocol; the message says how.",

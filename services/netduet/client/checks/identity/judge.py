@@ -63,6 +63,7 @@ _BY_CODE: Final = {
     Code.OVERLOADED: "identity.busy",
     Code.DRAINING: "identity.draining",
     Code.TLS_REQUIRED: "identity.tls_required",
+    Code.UNAUTHORIZED: "identity.unauthorized",
 }
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Self
 from netduet.client.checks.load.results import EchoTiming
 from netduet.client.net.client_tls import current_tls
 from netduet.client.net.run_id import run_id
+from netduet.client.net.shared_token import shared_token
 from netduet.net.tls_layer import TlsBytes
 from netduet.wire.connection import Connection
 from netduet.wire.events import WelcomeReceived
@@ -57,7 +58,7 @@ class LatencyProbe:
         self._address = address
         self._interval = interval
         self._timeout = timeout
-        self._run_id = run_id()  # the thread has no task
+        self._run_id, self._token = run_id(), shared_token()  # the thread has no task
         self._over = threading.Event()
         self._echoes: list[EchoTiming] = []
         self._unread = b""
@@ -122,7 +123,9 @@ class LatencyProbe:
             self.detail = error.strerror or str(error)
 
     def _open(self, sock: socket.socket) -> None:
-        connection = Connection(Role.CLIENT, Limits(), time.monotonic())
+        connection = Connection(
+            Role.CLIENT, Limits(), time.monotonic(), token=self._token
+        )
         opening = Open(nonce=secrets.token_hex(16))
         connection.open(opening, time.monotonic(), self._run_id)
         sock.sendall(self._encrypted(b"".join(connection.data_to_send())))
@@ -138,6 +141,9 @@ class LatencyProbe:
                 continue
             events = connection.receive_data(data, time.monotonic()) if data else []
             if any(isinstance(event, WelcomeReceived) for event in events):
+                # The proof of a token, if the server demands one.
+                proof = b"".join(connection.data_to_send())
+                sock.sendall(self._encrypted(proof) if proof else b"")
                 return
             if events or not data:
                 raise ConnectionError("the echo connection was not accepted")
@@ -175,6 +181,8 @@ class LatencyProbe:
         offset = 0
         while (found := parse(self._unread, offset)) is not None:
             frame, offset = found
+            if frame.kind == Kind.TOKEN:
+                continue
             if frame.kind != Kind.ECHO or frame.flags != ANSWER:
                 raise ConnectionError("the server closed the echo connection")
             if not 0 < frame.id <= len(self._echoes):
