@@ -121,9 +121,9 @@ class Listener:
 def _hold_off(sock: socket.socket) -> None:
     """Keep new connections from a listening socket, as well as the kernel permits.
 
-    Best is to drop their SYNs: clients retransmit them, to a closed port or to a
-    successor. Some kernels reserve the necessary filter for privileged processes, which
-    containers may not be: there new connections are refused.
+    Best is to refuse them: a client or load balancer that can go elsewhere does so at
+    once. A kernel before 5.7 keeps that for privileged processes; there their SYNs are
+    dropped, and retransmitted a second later to a closed port or to a successor.
 
     Where neither is possible, a backlog of zero does nearly the same: one waiting
     connection fills the queue (listen(2); net/ipv4/tcp_input.c, tcp_conn_request). But
@@ -132,7 +132,7 @@ def _hold_off(sock: socket.socket) -> None:
     """
     descriptor = sock.fileno()
     if not (
-        kernel.ignore_new_connections(descriptor)
-        or kernel.refuse_new_connections(descriptor)
+        kernel.refuse_new_connections(descriptor)
+        or kernel.ignore_new_connections(descriptor)
     ):
         sock.listen(0)

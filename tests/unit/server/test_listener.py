@@ -161,7 +161,7 @@ async def test_connection_accepted_during_the_stop_is_served(turns: int) -> None
     await asyncio.sleep(0)
 
 
-WAYS = ("ignore_new_connections", "refuse_new_connections")
+WAYS = ("refuse_new_connections", "ignore_new_connections")
 """How the kernel holds newcomers off, the best way first; each may be impossible."""
 
 
