@@ -1,6 +1,6 @@
 # Every target creates what it needs, including the virtual environment.
 .DEFAULT_GOAL := help
-.PHONY: help up down run logs images base test lab chaos fuzz soak lint types arch docs lock clean
+.PHONY: help up down run certs logs images base test lab chaos fuzz soak lint types arch docs lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -16,6 +16,9 @@ down: ## Remove what `make up` created, except the images
 
 run: $(READY) ## Run the pair as two processes on loopback, without containers
 	@deploy/pair
+
+certs: $(READY) ## Make a throw-away authority and certificates, to try TLS
+	@$(BIN)/python deploy/certs build/certs $(NAMES)
 
 logs: ## Follow the server's log
 	@deploy/compose logs -f --no-color server
