@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+from netduet.server.rate_limit import Rate, RateLimit
 from netduet.wire.errors import Code, RemoteError
 
 LOBBY: Final = 64
@@ -35,14 +36,33 @@ class AdmissionDecision(Enum):
     SERVED = auto()
     REFUSED_TOTAL = auto()
     REFUSED_CLIENT = auto()
+    REFUSED_RATE = auto()
+    REFUSED_CLIENT_RATE = auto()
     TURNED_AWAY = auto()
+
+
+_BY_RATE: Final = frozenset(
+    {AdmissionDecision.REFUSED_RATE, AdmissionDecision.REFUSED_CLIENT_RATE}
+)
 
 
 class Admission:
     """Counts open connections, in all and by client address."""
 
-    def __init__(self, total: int, per_client: int, descriptors: int) -> None:
-        """Apply the settings and this process's descriptor limit."""
+    def __init__(
+        self,
+        total: int,
+        per_client: int,
+        descriptors: int,
+        rates: RateLimit | None = None,
+    ) -> None:
+        """Apply the settings and this process's descriptor limit.
+
+        ``rates`` are those of new connections per second.
+        """
+        self._rates = rates
+        reasons = Rate(LOBBY, LOBBY)
+        self._reasons = RateLimit(Rate(0, 0), reasons)
         usable = max(2, descriptors - RESERVED)
         self.lobby = min(LOBBY, usable // 2)
         self.total = min(total, usable - self.lobby)
@@ -51,8 +71,8 @@ class Admission:
         self.open = 0
         self._by_client: dict[str, int] = {}
 
-    def enter(self, address: str) -> AdmissionDecision:
-        """Count a connection in; pair every call with one of ``leave``."""
+    def enter(self, address: str, now: float = 0.0) -> AdmissionDecision:
+        """Count a connection in, at a monotonic second; ``leave`` counts it out."""
         self.open += 1
         count = self._by_client.get(address, 0) + 1
         self._by_client[address] = count
@@ -64,7 +84,16 @@ class Admission:
             return AdmissionDecision.REFUSED_TOTAL
         if count > self.per_client:
             return AdmissionDecision.REFUSED_CLIENT
-        return AdmissionDecision.SERVED
+        if self._rates is None:
+            return AdmissionDecision.SERVED
+        exceeded = self._rates.take(address, now)
+        if exceeded is None:
+            return AdmissionDecision.SERVED
+        if self._reasons.take("", now) is not None:
+            return AdmissionDecision.TURNED_AWAY
+        if exceeded is self._rates.total:
+            return AdmissionDecision.REFUSED_RATE
+        return AdmissionDecision.REFUSED_CLIENT_RATE
 
     def leave(self, address: str) -> None:
         """Count a connection out."""
@@ -79,6 +108,16 @@ class Admission:
         """Return the error for a refused framed peer; None when it is served."""
         if admitted is AdmissionDecision.SERVED:
             return None
+        if self._rates is not None and admitted in _BY_RATE:
+            by_client = admitted is AdmissionDecision.REFUSED_CLIENT_RATE
+            rate = self._rates.per_client if by_client else self._rates.total
+            limit_name = "from this address" if by_client else "in total"
+            message = (
+                f"the limit of {rate.per_second:g} new connections a second "
+                f"{limit_name} is reached"
+            )
+            rate_facts: dict[str, int | str] = {"limit": int(rate.per_second)}
+            return RemoteError(Code.TOO_MANY_CONNECTIONS, message, rate_facts)
         by_client = admitted is AdmissionDecision.REFUSED_CLIENT
         limit = self.per_client if by_client else self.total
         limit_name = "from this address" if by_client else "in total"

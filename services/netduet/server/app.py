@@ -8,6 +8,7 @@ import dataclasses
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ from netduet.server.handlers import Handlers, ServerIdentity, new_id
 from netduet.server.holds import HoldBudget
 from netduet.server.ledger import Ledger
 from netduet.server.limit_log import LimitLog
+from netduet.server.limits import connection_limits, rates, traffic_rates
 from netduet.server.listener import Listener
 from netduet.server.recent_clients import RecentClients
 from netduet.server.tcp_connection import TcpConnection
@@ -37,11 +39,11 @@ from netduet.server.tls import (
     tls_files,
     watch_files,
 )
+from netduet.server.traffic_limit import TrafficLimit
 from netduet.server.udp_endpoint import UdpEndpoint
 from netduet.server.udp_flow_counters import UdpFlowCounters
 from netduet.server.udp_streams import UdpStreams
 from netduet.server.watchdog import FatalExit, Watchdog
-from netduet.wire.state_machine import Limits
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -122,7 +124,7 @@ class Server:
         fail: Callable[[str], None],
     ) -> None:
         """Prepare; ``fail`` is called with the reason when it can no longer serve."""
-        limits = _limits(settings)
+        limits = connection_limits(settings)
         self._settings = settings
         self._log = log
         self._fail = fail
@@ -132,6 +134,7 @@ class Server:
             settings.max_connections,
             settings.max_connections_per_client or settings.max_connections,
             kernel.raise_descriptor_limit(),
+            rates(settings.connection_rate_per_client, settings.connection_rate),
         )
         buffered = max_buffered(settings.max_buffered, kernel.memory_limit())
         limit_log = LimitLog(log, self._counters)
@@ -177,6 +180,12 @@ class Server:
             token=b""
             if settings.token is None
             else settings.token.get_secret_value().encode(),
+            traffic=TrafficLimit(
+                traffic_rates(settings), settings.connection_lifetime, limit_log
+            ),
+            datagram_rates=rates(
+                settings.datagram_rate_per_client, settings.datagram_rate
+            ),
         )
         self._identity = identity
         main, admin = tls_files(settings)
@@ -211,7 +220,7 @@ class Server:
                 self._counters,
                 flows,
                 self._streams,
-                access_log=self._context.access_log,
+                context=self._context,
             )
             for sock in sockets.udp
         ]
@@ -297,6 +306,7 @@ class Server:
                 await asyncio.sleep(SWEEP_SECONDS)
                 try:
                     self._context.access_log.sweep(loop.time())
+                    self._sweep_traffic()
                     watchdog.check()
                 except MemoryError:  # nobody would hear of the error of this task
                     self._fail("out of memory")
@@ -306,6 +316,9 @@ class Server:
             yield
         finally:
             task.cancel()
+
+    def _sweep_traffic(self) -> None:
+        self._context.traffic.sweep(list(self._connections), time.monotonic())
 
     def _ready(self) -> bool:
         """Whether new connections are welcome: not after the first signal."""
@@ -360,21 +373,3 @@ class Server:
                 if name != "ended"  # logged as the sum of plain and framed connections
             },
         )
-
-
-def _limits(settings: ServerSettings) -> Limits:
-    return Limits(
-        max_frame=settings.max_frame_size,
-        max_text=settings.max_plain_text,
-        max_question=settings.max_question_size,
-        max_fields=settings.max_question_fields,
-        first_byte=settings.first_byte_timeout,
-        opening=settings.opening_timeout,
-        frame=settings.frame_timeout,
-        idle=settings.idle_timeout,
-        hold=settings.hold_timeout,
-        linger=settings.linger,
-        linger_bytes=settings.linger_bytes,
-        plain_linger=settings.plain_linger,
-        plain_linger_bytes=settings.plain_linger_bytes,
-    )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from netduet.server.holds import HoldBudget
     from netduet.server.ledger import Ledger
     from netduet.server.limit_log import LimitLog
+    from netduet.server.rate_limit import RateLimit
     from netduet.server.recent_clients import RecentClients
+    from netduet.server.traffic_limit import TrafficLimit
     from netduet.wire.state_machine import Limits
 
 
@@ -36,4 +38,6 @@ class ServerContext:
     buffers: BufferBudget
     holds: HoldBudget
     limit_log: LimitLog
+    traffic: TrafficLimit
+    datagram_rates: RateLimit
     token: bytes = b""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from netduet.config.load import Duration, Settings, Size, contradiction
+from netduet.config.load import Duration, Rate, Settings, Size, contradiction
 from netduet.config.units import GIB, HOUR, KIB, MIB
 from netduet.server.udp_streams import MAX_STREAMS, MAX_STREAMS_PER_CLIENT
 
@@ -83,6 +83,33 @@ class ServerSettings(Settings):
 
     max_connections_per_client: Annotated[int | None, Field(ge=1)] = None
     """Maximum number of concurrent connections per client address; unset uses max_connections, because clients behind a NAT share one address."""
+
+    connection_rate: Annotated[float, Field(ge=0, le=1_000_000)] = 2000.0
+    """Maximum number of new connections per second; those of 5 seconds may come at once. 0 sets no limit."""
+
+    connection_rate_per_client: Annotated[float, Field(ge=0, le=1_000_000)] = 1000.0
+    """The same per client address; clients behind a NAT share one address."""
+
+    connection_lifetime: Annotated[Duration, Field(ge=0, le=365 * DAY)] = 0.0
+    """Maximum time for which a connection may last; 0 sets no limit, because `netduet watch` keeps its connections for as long as they hold."""
+
+    traffic_rate: Annotated[Rate, Field(ge=0, le=1e12)] = 1e9
+    """Maximum rate of what TCP connections carry, both ways together, once traffic_burst is used up; the largest connections are then ended. 0 sets no limit."""
+
+    traffic_burst: Annotated[Size, Field(ge=MIB)] = 64 * GIB
+    """Bytes that TCP connections may carry at any speed; refilled at traffic_rate."""
+
+    traffic_rate_per_client: Annotated[Rate, Field(ge=0, le=1e12)] = 1e8
+    """The same rate per client address; clients behind a NAT share one address."""
+
+    traffic_burst_per_client: Annotated[Size, Field(ge=MIB)] = 16 * GIB
+    """The same burst per client address: more than two checks with the profile soak carry."""
+
+    datagram_rate: Annotated[float, Field(ge=0, le=10_000_000)] = 20_000.0
+    """Maximum number of datagrams answered per second; those of 5 seconds may come at once, and each 1,500 bytes count as one more. 0 sets no limit."""
+
+    datagram_rate_per_client: Annotated[float, Field(ge=0, le=10_000_000)] = 5000.0
+    """The same per client address; a check sends 500 a second."""
 
     backlog: Annotated[int, Field(ge=1, le=65_535)] = 1024
     """Length of the accept queue (listen(2)); limited by the kernel's somaxconn."""

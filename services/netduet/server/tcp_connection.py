@@ -60,6 +60,7 @@ class TcpConnection(asyncio.Protocol):
     """An accepted connection."""
 
     __slots__ = (
+        "_carried",
         "_charged",
         "_conn_id",
         "_context",
@@ -92,6 +93,7 @@ class TcpConnection(asyncio.Protocol):
         self._entry: ConnectionEntry | None = None
         self._delayed: DelayedHandlers | None = None
         self._run_id = 0
+        self._carried = 0
         self._charged = False  # whether the budget of buffers counts anything of ours
         self._conn_id = new_id() if context.token else ""
         self.listener = listener
@@ -107,7 +109,7 @@ class TcpConnection(asyncio.Protocol):
         self._started = time.monotonic()
         self._last_received = now = loop.time()
         address = self._peer[0]
-        self._decision = context.admission.enter(address)
+        self._decision = context.admission.enter(address, now)
         context.counters.accepted += 1
         self._open_connections.add(self)
         refusal = context.admission.refusal(self._decision)
@@ -181,6 +183,7 @@ class TcpConnection(asyncio.Protocol):
         if self._entry is not None:
             self._entry.close(record)
         self._context.buffers.charge(self, 0)
+        self._context.traffic.closed(self)
         self._context.admission.leave(self._peer[0])
         self._open_connections.discard(self)
         self._context.access_log.closed(record, self._loop.time())
@@ -221,6 +224,17 @@ class TcpConnection(asyncio.Protocol):
             self._writer.reset_soon()
         self._charged = False
         self._context.buffers.charge(self, 0)
+
+    @property
+    def opened_at(self) -> float:
+        """When it was accepted, in monotonic seconds."""
+        return self._started
+
+    def carried(self) -> int:
+        """Return the bytes carried since the last call, both ways."""
+        carried = self.wire.bytes_received + self.wire.bytes_sent
+        since, self._carried = carried - self._carried, carried
+        return since
 
     def _refuse(self, name: str, error: RemoteError) -> None:
         limit = cast("int", error.facts["limit"])

@@ -17,8 +17,8 @@ from netduet.wire.frames import MAGIC, Frame, Kind
 from netduet.wire.messages import Open, decode
 
 if TYPE_CHECKING:
-    from netduet.server.access_log import AccessLog
     from netduet.server.address import Address
+    from netduet.server.context import ServerContext
     from netduet.server.counters import Counters
     from netduet.server.udp_flow_counters import UdpFlowCounters
     from netduet.server.udp_streams import UdpStreams
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 64
 """Maximum datagrams per turn of the loop, so that TCP connections get theirs."""
+
+PER_CLIENT: Final = "datagrams_per_client"
+
+_UNIT_BYTES: Final = 1500
+"""Bytes for which a large datagram counts as one more: about a packet."""
 
 _MAX_DATAGRAM_BYTES: Final = 65_535
 _KIND: Final = len(MAGIC) + 4
@@ -57,10 +62,12 @@ class UdpEndpoint:
         flows: UdpFlowCounters,
         streams: UdpStreams,
         *,
-        access_log: AccessLog,
+        context: ServerContext,
     ) -> None:
         """Take over a bound, non-blocking socket."""
-        self._access_log = access_log
+        self._access_log = context.access_log
+        self._rates = context.datagram_rates
+        self._limit_log = context.limit_log
         self._flows = flows
         self._streams = streams
         self._sock = sock
@@ -95,6 +102,12 @@ class UdpEndpoint:
                 return
             if flags & socket.MSG_TRUNC:
                 self._counters.datagrams_ignored += 1
+                continue
+            amount = 1 + len(data) // _UNIT_BYTES
+            exceeded = self._rates.take(peer[0], time.monotonic(), amount)
+            if exceeded is not None:
+                name = "datagrams" if exceeded is self._rates.total else PER_CLIENT
+                self._limit_log.reached(name, exceeded.per_second, peer[0])
                 continue
             local, source = _destination(ancillary)
             if data[_KIND : _KIND + 1] == _STREAM:

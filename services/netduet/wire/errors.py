@@ -31,6 +31,7 @@ class Code(StrEnum):
     TLS_REQUIRED = "tls_required"
     OVERLOADED = "overloaded"
     UNAUTHORIZED = "unauthorized"
+    EXPIRED = "expired"
 
 
 class WireError(Exception):

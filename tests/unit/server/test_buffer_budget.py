@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 from structlog.testing import LogCapture
+from structlog.typing import FilteringBoundLogger
 
 from netduet.server.buffer_budget import BufferBudget, max_buffered
 from netduet.server.counters import Counters
@@ -31,6 +32,16 @@ class Connection:
         self._budget.charge(self, 0)
 
 
+def log_to(lines: LogCapture) -> FilteringBoundLogger:
+    """Return a logger whose lines are captured."""
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        None,
+        processors=[lines],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+    )
+    return logger
+
+
 @pytest.fixture
 def lines() -> LogCapture:
     """Return what is logged."""
@@ -40,12 +51,7 @@ def lines() -> LogCapture:
 @pytest.fixture
 def budget(lines: LogCapture) -> BufferBudget:
     """Return a budget of 1,600 bytes; 1,500 remain after some are freed."""
-    log = structlog.wrap_logger(
-        None,
-        processors=[lines],
-        wrapper_class=structlog.make_filtering_bound_logger(20),
-    )
-    return BufferBudget(1600, LimitLog(log, Counters()))
+    return BufferBudget(1600, LimitLog(log_to(lines), Counters()))
 
 
 def test_nobody_pays_within_the_budget(budget: BufferBudget) -> None:
