@@ -18,6 +18,7 @@ from netduet.config.load import (
     Settings,
     SettingsError,
     assigned,
+    is_assignable,
     load,
     show,
 )
@@ -185,6 +186,9 @@ def config_show() -> int:
             if source is not None and source.kind == "secret":
                 origin = source.name
             text = f"{model.variable(field)}={assigned(value) if value else ''}"
+            if not is_assignable(value):
+                text = f"# {text}"
+                origin += "; a .env file cannot have this value"
             lines.append((text, origin))
         width = max(len(text) for text, _ in lines)
         for text, origin in lines:

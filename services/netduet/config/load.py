@@ -289,6 +289,10 @@ def _extra(info: FieldInfo, key: str) -> str | None:
 
 _SPECIAL: Final = frozenset("#'\"\\$`")
 _QUOTE: Final = '\\"'
+_ESCAPED: Final = str.maketrans(
+    {"\\": "\\\\", '"': _QUOTE, "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+)
+"""What is read back in double quotes (python-dotenv)."""
 
 
 def typed(text: str) -> str:
@@ -297,14 +301,24 @@ def typed(text: str) -> str:
     return text if plain else repr(text)
 
 
+def is_assignable(text: str) -> bool:
+    """Whether a .env file can have this value: ``assigned`` says how."""
+    return text.isprintable() or (
+        text.translate(_ESCAPED).isprintable() and "${" not in text
+    )
+
+
 def assigned(text: str) -> str:
     """Return a value as it follows ``NAME=`` in a .env file, quoted if necessary.
 
     Single quotes keep everything but themselves and backslashes literal (python-dotenv,
-    Compose); double quotes are for unprintable characters.
+    Compose); double quotes are for line breaks and tabs, and for what no .env file can
+    have.
     """
-    if not text.isprintable():
+    if not is_assignable(text):
         return f'"{text.encode("unicode_escape").decode().replace(chr(34), _QUOTE)}"'
+    if not text.isprintable():
+        return f'"{text.translate(_ESCAPED)}"'
     if text == text.strip() and not set(text) & _SPECIAL:
         return text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
@@ -37,6 +36,8 @@ _SERVICE_LINK = re.compile(
     r"|PORT_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)"
 )
 _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+_SINGLE_QUOTED = re.compile(r"=\s*'")
+"""Such a value is literal, as for Compose and a shell: python-dotenv would expand it."""
 
 
 class Settings(BaseSettings):
@@ -152,8 +153,12 @@ def _sources(
     for name in links:
         environment.pop(name.removeprefix(model.prefix()).lower(), None)
     yield "environment", environment
-    if dotenv(source_paths.dotenv):
-        yield ".env", DotEnvSettingsSource(model, env_file=source_paths.dotenv)()
+    lines = dotenv(source_paths.dotenv)
+    by_field = {field: model.variable(field) for field in model.model_fields}
+    yield (
+        ".env",
+        {field: lines[name] for field, name in by_field.items() if name in lines},
+    )
     with _readable(source_paths.secrets) as there:
         secrets = SecretsSettingsSource(model, secrets_dir=source_paths.secrets)
         found = secrets() if there else {}
@@ -237,20 +242,31 @@ def dotenv(path: Path) -> dict[str, str]:
     with _readable(path) as there:
         if not there or not path.is_file():
             return {}
-        from dotenv.main import dotenv_values, logger  # noqa: PLC0415 - comes along
-        from dotenv.parser import parse_stream  # noqa: PLC0415
+        from dotenv.parser import parse_stream  # noqa: PLC0415 - comes along
 
-        logger.disabled = True  # errors of our lines are reported here
-        text = path.read_text("utf-8")
+        bindings = list(parse_stream(StringIO(path.read_text("utf-8"))))
         bad = [
             f"{path}: line {binding.original.line}: must be NAME=value"
-            for binding in parse_stream(StringIO(text))
+            for binding in bindings
             if binding.error and PREFIX in binding.original.string.upper()
         ]
         if bad:
             raise SettingsError(bad)
-        values = dotenv_values(stream=StringIO(text))
-    return {name: value or "" for name, value in values.items()}
+    values: dict[str, str] = {}
+    for binding in bindings:
+        if binding.key is not None:
+            is_literal = _SINGLE_QUOTED.search(binding.original.string) is not None
+            text = binding.value or ""
+            values[binding.key] = text if is_literal else _expanded(text, values)
+    return values
+
+
+def _expanded(text: str, values: Mapping[str, str]) -> str:
+    """Replace each ``${NAME}`` by a variable of the file, or of the environment."""
+    from dotenv.variables import parse_variables  # noqa: PLC0415 - comes along
+
+    known = os.environ | values
+    return "".join(atom.resolve(known) for atom in parse_variables(text))
 
 
 def _files(folder: Path) -> set[str]:

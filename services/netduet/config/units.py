@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Final
 
 MINUTE: Final = 60.0
@@ -12,7 +13,12 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-_NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
+_NUMBER: Final = r"([0-9]{1,15}(?:\.[0-9]{1,400})?)"
+"""As many places as the smallest number needs: what is shown can be typed."""
+
+_MAX_VALUE: Final = 10**15
+"""Larger values could be typed with a unit, and not shown without one."""
+
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, None: 1.0}
 _POWERS: Final = {None: 0, "k": 1, "m": 2, "g": 3}
 
@@ -27,9 +33,9 @@ def _parser(
         if not isinstance(value, str):
             return value
         match = compiled.fullmatch(value.strip())
-        if match is None:
+        if match is None or (result := convert(match)) >= _MAX_VALUE:
             raise ValueError(f"must be a {example}")
-        return convert(match)
+        return result
 
     return parse
 
@@ -60,7 +66,7 @@ parse_share = _parser(
 """Returns a share between 0 and 1."""
 
 parse_rate = _parser(
-    r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKmMgG])?\s*(?:[bB]it(?:/s)?|bps)?",
+    _NUMBER + r"\s*([kKmMgG])?\s*(?:[bB]it(?:/s)?|bps)?",
     lambda match: float(match[1]) * 1000.0 ** _power(match[2]),
     "rate such as 10M, 100Mbit/s or 2.5Gbit/s",
 )
@@ -76,25 +82,29 @@ def parse_durations(value: object) -> object:
 
 def show_share(share: float) -> str:
     """Return a share as a person types it."""
-    return f"{share * 100:g}%"
+    return _exact(share, parse_share, (("%", 0.01),), "")
 
 
 def show_rate(rate: float) -> str:
     """Return bits per second as a person types them."""
-    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
-        if rate >= size:
-            return f"{rate / size:g}{unit}"
-    return f"{rate:g}"
+    units = [
+        (unit, size)
+        for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3))
+        if rate >= size
+    ]
+    return _exact(rate, parse_rate, units[:1], "")
 
 
 def show_duration(seconds: float) -> str:
     """Return a time as a person types it."""
+    units = [
+        (unit, length)
+        for unit, length in (("h", HOUR), ("m", MINUTE))
+        if seconds and seconds % length == 0
+    ]
     if seconds and seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    for unit, length in (("h", HOUR), ("m", MINUTE)):
-        if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
+        units = [("ms", 0.001)]
+    return _exact(seconds, parse_duration, units[:1], "s")
 
 
 def show_size(size: int) -> str:
@@ -103,3 +113,24 @@ def show_size(size: int) -> str:
         if size and size % length == 0:
             return f"{size // length}{unit}"
     return str(size)
+
+
+def _exact(
+    value: float,
+    parse: Callable[[object], object],
+    units: Iterable[tuple[str, float]],
+    plain_unit: str,
+) -> str:
+    """Return the shortest form that means exactly this value, in one of the units."""
+    for unit, size in units:
+        for number in (f"{value / size:g}", f"{value / size:.15g}"):
+            text = f"{_decimal(number)}{unit}"
+            if parse(text) == value:
+                return text
+    return f"{_decimal(repr(value))}{plain_unit}"
+
+
+def _decimal(number: str) -> str:
+    """Return a number without an exponent and without zeros that mean nothing."""
+    text = f"{Decimal(number):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
