@@ -26,7 +26,7 @@ def lower_bound(
     low, high = 0.0, count / trials
     for _ in range(_BISECTION_STEPS):
         middle = (low + high) / 2
-        if _binomial_tail(count, trials, middle) < error_probability:
+        if p_at_least(count, trials, middle) < error_probability:
             low = middle
         else:
             high = middle
@@ -75,11 +75,16 @@ def p_initial_run(run_length: int, count: int, passed: int) -> float:
     return math.comb(count - run_length, passed - run_length) / math.comb(count, passed)
 
 
-def _binomial_tail(count: int, trials: int, share: float) -> float:
-    """Return the probability that a binomial variable is ``count`` or more.
+def p_at_least(count: int, trials: int, share: float) -> float:
+    """Return the probability that ``count`` or more of the trials hit by chance.
 
-    For shares below ``count / of``: its terms then fall from the first one on.
+    Each hits with a probability of ``share``. It is 1 for what is no more than expected;
+    beyond, the terms of the binomial distribution fall from the first one on.
     """
+    if count <= trials * share:
+        return 1.0
+    if share <= 0:
+        return 0.0
     total = 0.0
     for number in range(count, trials + 1):
         term = math.exp(

@@ -52,6 +52,7 @@ BREAKING: Final[tuple[str, ...]] = (
     "close.reset_lost",
     "churn.count_limited",
     "churn.refused",
+    "churn.table_full",
     "stream.restarted",
     "load.cut",
     "flows.udp_dead",
@@ -81,7 +82,6 @@ INTERRUPTED_CONSEQUENCES: Final[tuple[str, ...]] = (
 TABLE_CONSEQUENCES: Final[tuple[str, ...]] = (
     *BREAKING,
     *EXPLAINED_BALANCE,
-    "churn.table_full",
     "churn.repeated_syn",
     "flows.dead",
     "idle.udp_forgotten",

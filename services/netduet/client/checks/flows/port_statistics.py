@@ -23,6 +23,7 @@ from netduet.client.results.location import Direction
 from netduet.client.stats.proportions import (
     ERROR_PROBABILITY,
     lower_bound,
+    p_at_least,
     p_by_chance,
     p_initial_run,
     p_more_often,
@@ -103,6 +104,8 @@ def dead_ports(flows: TransportFlows) -> FailingPorts | None:
     controls = [port for port in flows.ports if port.first.passed]
     if not dead or _p_of_failures(suspicious, controls, _passes) > _ERROR_PROBABILITY:
         return None
+    if _is_loss(len(dead), suspicious, _passes):
+        return None
     return _failing(flows.ports, dead, _passes)
 
 
@@ -123,6 +126,8 @@ def hole_ports(flows: TransportFlows) -> FailingPorts | None:
     if not hole or _p_of_failures(suspicious, controls, _full_passes) > (
         _ERROR_PROBABILITY
     ):
+        return None
+    if _is_loss(len(hole), suspicious, _full_passes):
         return None
     return _failing(tried, hole, _full_passes)
 
@@ -166,6 +171,29 @@ def _p_of_failures(
         first.count(False), len(first), other_first.count(False), len(other_first)
     )
     return 2 * min(single, together)
+
+
+def _is_loss(
+    count: int,
+    suspicious: Sequence[SourcePort],
+    passes: Callable[[PortTrial], bool],
+) -> bool:
+    """Whether loss explains that so many of the suspicious ports fail in all rounds.
+
+    The others among them, from which something passes, show how often a trial fails: on a
+    path that loses much, some port fails each time.
+    """
+    trials = [
+        passes(trial)
+        for port in suspicious
+        if any(map(passes, port.again))
+        for trial in port.again
+    ]
+    if not trials:
+        return False
+    share = trials.count(False) / len(trials)
+    by_chance = p_at_least(count, len(suspicious), share**ROUNDS)
+    return by_chance > _ERROR_PROBABILITY
 
 
 def _failing(

@@ -86,6 +86,20 @@ def test_single_dead_port_is_enough() -> None:
     assert found(judged(flows_of([5], FAILED))).failure == "flows.dead"
 
 
+def test_port_that_fails_each_time_on_a_lossy_path_is_no_dead_one() -> None:
+    """Others of the ports that failed at first fail in half of their trials."""
+    half = (FAILED, PASSED, PASSED, FAILED, FAILED, PASSED)
+    flows = flows_of(EIGHTH, FAILED)
+    ports = [
+        port if port.passed or index == EIGHTH[0] else replace(port, again=half)
+        for index, port in enumerate(flows.ports)
+    ]
+    lossy = judged(replace(flows, ports=tuple(ports)))
+    assert not lossy.findings
+    dead = [*ports[:64], *(flows.ports[64:])]
+    assert found(judged(replace(flows, ports=tuple(dead)))).failure == "flows.dead"
+
+
 def test_range_of_ports_is_named() -> None:
     """Dead ports side by side are a range, not a share of paths."""
     finding = found(judged(flows_of(range(40, 56), FAILED)))
