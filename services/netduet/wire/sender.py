@@ -209,7 +209,7 @@ class Sender:
             self._end_with_error(error)
         self._move(Input.FAULT)
         self._linger(now)
-        return PeerFailed(error)
+        return PeerFailed(error.without_origin())
 
     def _end_with_error(self, error: RemoteError) -> None:
         payload = encode(ErrorMessage.of(error))
