@@ -38,8 +38,7 @@ class Server:
         folder.mkdir()
         self.log_path = folder / "log"
         self.host = str(settings.get("host", HOST))
-        chosen = {"port": PORT, "log_format": "json"} | settings
-        self._listens_on = str(settings.get("host", ""))
+        chosen = {"host": HOST, "port": PORT, "log_format": "json"} | settings
         with (
             self.log_path.open("wb") as log_file,
             (folder / "stderr").open("wb") as errors,
@@ -98,13 +97,10 @@ class Server:
         return answer.startswith(b"Hello")
 
     def healthy(self) -> bool:
-        """Whether the health check passes, as in a container: on loopback."""
+        """Whether the health check passes."""
         check = subprocess.run(
             [sys.executable, "-m", "netduet.server.healthcheck"],
-            env={
-                "NETDUET_SERVER_HOST": self._listens_on,
-                "NETDUET_SERVER_PORT": str(PORT),
-            },
+            env={"NETDUET_SERVER_HOST": self.host, "NETDUET_SERVER_PORT": str(PORT)},
             cwd=self.log_path.parent,
             capture_output=True,
             check=False,

@@ -22,6 +22,7 @@ from netduet.client.net.handshake import (
     failed_handshake,
     handshake_from_event,
 )
+from netduet.client.net.last_answers import LastAnswers
 from netduet.client.net.run_id import run_id
 from netduet.client.net.shared_token import shared_token
 from netduet.client.net.stream_connection import StreamConnection
@@ -271,29 +272,34 @@ class FramedConnection(StreamConnection):
                 return event is not None
         return False
 
-    async def inspect_and_end(self, timeout: float) -> Inspection | None:
+    async def inspect_and_end(self, timeout: float, echo_bytes: int = 0) -> LastAnswers:
         """Ask for the server's state and end the stream, in one write and one wait.
 
-        Return the state, None without an answer in time. Only for servers with the
-        feature ``inspect``.
+        With ``echo_bytes`` an echo of that size follows the question. Only for servers
+        with the feature ``inspect``.
         """
         if self.wire.state is not State.OPEN or self.is_closed:
-            return None
+            return LastAnswers()
         question = InspectQuestion(conn_id=self.welcome.conn_id)
         number = self.send(Kind.INSPECT, question, more=True)
+        if echo_bytes:
+            self.send(Kind.ECHO, bytes(echo_bytes), more=True)
         self.wire.end()
         self._flush()
-        inspection = None
+        answers = LastAnswers(asked_echo=echo_bytes > 0)
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             match await self._next(left):
                 case AnswerReceived(_, Inspection() as answer, frame_id) if (
                     frame_id == number
                 ):
-                    inspection = answer
+                    now = time.monotonic()
+                    answers = replace(answers, inspection=answer, inspected_at=now)
+                case EchoReceived():
+                    answers = replace(answers, echo_at=time.monotonic())
                 case None | EofReceived():
                     break
-        return inspection
+        return answers
 
     # Helpers
 

@@ -126,7 +126,8 @@ async def server_counters(
             if connection is None:
                 return None
             if connection.welcome.boot_id == welcome.boot_id:
-                inspection = await connection.inspect_and_end(timeouts.answer)
+                answers = await connection.inspect_and_end(timeouts.answer)
+                inspection = answers.inspection
                 return None if inspection is None else inspection.counters
     return None
 

@@ -109,7 +109,7 @@ def test_heavy_loss_is_a_failure(
     """Random loss of 1 %, a slow start and the queue of a slow link pass."""
     transfer = flow(UP, sender_infos=senders)
     assert (lossy_part(transfer) is not None) == fails
-    assert bool(judged(transfer).findings) == fails
+    assert bool(judged(transfer, *bursts(20, 4, 8, 20)).findings) == fails
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,13 @@ def test_kind_of_loss_follows_from_bursts(
 @pytest.mark.parametrize(
     ("tried", "expected"),
     [
+        ((), []),
         (bursts(0, 0, 0, 0), []),
         (bursts(0, 0, 0, 22), []),
         (bursts(20, 4, 8, 20), ["load.loss"]),
         (bursts(0, 10, 20, 50), ["load.offload"]),
     ],
-    ids=["none alone", "long bursts", "singles too", "pairs"],
+    ids=["untried", "none alone", "long bursts", "singles too", "pairs"],
 )
 def test_shaper_with_a_queue_is_no_policer(
     tried: tuple[BurstCount, ...], expected: list[str]

@@ -10,7 +10,10 @@ from functools import partial
 from typing import Final
 
 from netduet.client.checks.base import CheckContext
-from netduet.client.checks.identity.recognition import Recogniser
+from netduet.client.checks.identity.recognition import (
+    LONG_PATH_SECONDS,
+    Recogniser,
+)
 from netduet.client.checks.identity.results import (
     Expectation,
     IdentityAnswer,
@@ -31,9 +34,9 @@ _SUSPECT_SECONDS: Final = 0.003
 """Excess of an exchange over a connect from which a path may be slow: that of about
 1,000 bytes at 2 Mbit/s."""
 
-_MAX_SUSTAINED_ROUND_TRIP_SECONDS: Final = 0.05
-"""Round trip up to which a shaper is looked for. On a longer path the bucket refills while
-answers are awaited, and the search would take long."""
+_SUSPECT_ECHO_SECONDS: Final = 0.03
+"""Time of a large echo on a long path from which the path may be slow: that of 8 KiB both
+ways at 4 Mbit/s. There a shaper is looked for only then, for that takes round trips."""
 
 
 async def measure(context: CheckContext) -> IdentityResult:
@@ -93,7 +96,13 @@ async def _with_rate(
     rate = math.inf
     if answer.handshake.seconds - connect_seconds >= _SUSPECT_SECONDS:
         rate = await measure_rate(answer.address, context.timeouts)
-    if rate == math.inf and connect_seconds <= _MAX_SUSTAINED_ROUND_TRIP_SECONDS:
+    echo = answer.echo_seconds
+    may_be_shaped = (
+        connect_seconds <= LONG_PATH_SECONDS
+        if echo is None
+        else echo >= _SUSPECT_ECHO_SECONDS
+    )
+    if rate == math.inf and may_be_shaped:
         rate = await sustained_rate(answer.address, context.timeouts)
     return replace(answer, rate=rate)
 

@@ -9,7 +9,8 @@ greeting has its own connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from netduet.client.checks.identity.results import Expectation, IdentityAnswer
 from netduet.client.net.dial import Address, Cause, Connect, connect
 from netduet.client.net.dialer import ServiceDialer
 from netduet.client.net.framed_connection import open_connection
+from netduet.client.net.last_answers import LastAnswers
 from netduet.client.net.service_connection import listen
 from netduet.wire.errors import Code
 from netduet.wire.frames import MAGIC, Kind
@@ -39,6 +41,13 @@ GREETING_SECONDS: Final = 1.0
 
 _COMMON: Final = ("http", "tls")
 _END_SECONDS: Final = 1.0
+
+LONG_PATH_SECONDS: Final = 0.05
+"""Time of a handshake beyond which an echo shows whether the path is slow: it costs no
+round trip of its own."""
+_LONG_PATH_END_SECONDS: Final = 2.5
+_ECHO_BYTES: Final = 8192
+"""Bytes of that echo: they fit the first flight of segments (RFC 6928)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,24 +210,35 @@ class Recogniser:
         return replace(answer, handshake=handshake, protocol=protocol)
 
     async def _open_framed(self, address: Address) -> IdentityAnswer:
-        counters = None
+        last = LastAnswers()
         opened = open_connection(address, self.timeouts, self.connect)
         async with opened as (handshake, connection):
             if connection is not None:
-                counters = await self._end(connection)
-        return IdentityAnswer(address, handshake, host=self.host, counters=counters)
+                last = await self._end(connection, handshake)
+        inspection = last.inspection
+        return IdentityAnswer(
+            address,
+            handshake,
+            host=self.host,
+            counters=None if inspection is None else inspection.counters,
+            echo_seconds=_echo_seconds(last),
+        )
 
-    async def _end(self, connection: FramedConnection) -> Mapping[str, int] | None:
-        """End a connection; return the server's counters if it reports them.
+    async def _end(
+        self, connection: FramedConnection, handshake: Handshake
+    ) -> LastAnswers:
+        """End a connection; ask for the server's state, on a long path for an echo, too.
 
-        They are the first ones of this run: later ones are compared with them.
+        The counters are the first ones of this run: later ones are compared with them.
         """
         timeout = min(_END_SECONDS, self.timeouts.answer)
         if "inspect" not in connection.welcome.features:
             await connection.end(timeout)
-            return None
-        inspection = await connection.inspect_and_end(timeout)
-        return None if inspection is None else inspection.counters
+            return LastAnswers()
+        if handshake.connect_seconds <= LONG_PATH_SECONDS:
+            return await connection.inspect_and_end(timeout)
+        longer = min(_LONG_PATH_END_SECONDS, self.timeouts.answer)
+        return await connection.inspect_and_end(longer, _ECHO_BYTES)
 
     async def _greet(
         self, address: Address, protocol: Protocol, timeouts: Timeouts
@@ -235,6 +255,16 @@ class Recogniser:
         return IdentityAnswer(
             address, handshake, waits=_stayed_open(handshake), host=self.host
         )
+
+
+def _echo_seconds(last: LastAnswers) -> float | None:
+    """Return by how many seconds the echo came later; None if it was not asked for.
+
+    Infinity if it did not come.
+    """
+    if not last.asked_echo or not last.inspected_at:
+        return None
+    return last.echo_at - last.inspected_at if last.echo_at else math.inf
 
 
 def is_netduet_like(handshake: Handshake) -> bool:

@@ -49,6 +49,8 @@ class IdentityAnswer:
     the target as the user named it. ``counters`` are the server's kernel's at that time
     (see ``netduet.net.counters``), None if it does not report them. ``rate`` is that of
     a slow path in bit/s, so that checks do not fill it; infinity for any other.
+    ``echo_seconds`` is by how much an echo of 8 KiB came later than a small answer,
+    infinity if it did not come, None if it was not tried.
     """
 
     address: Address
@@ -60,6 +62,7 @@ class IdentityAnswer:
     host: str = ""
     counters: Mapping[str, int] | None = None
     rate: float = math.inf
+    echo_seconds: float | None = None
 
     @property
     def is_netduet(self) -> bool:

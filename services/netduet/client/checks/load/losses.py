@@ -116,15 +116,15 @@ def loss_finding(flow: TransferFlow, bursts: Sequence[BurstCount]) -> Finding | 
     """Return the finding that a transfer loses many packets, with its kind.
 
     A policer has no queue. Where packets wait, and single ones pass, TCP overruns the
-    queue of a shaper, which drops the large bursts of an offloading sender as a whole:
-    that is how a healthy slow link looks.
+    queue of a shaper, which drops the large bursts of an offloading sender as a whole,
+    and kernels send again what only waits: that is how a healthy slow link looks.
     """
     counts = lossy_part(flow)
     if counts is None:
         return None
     tried = [burst for burst in bursts if burst.direction is flow.direction]
     failure, kind = _kind_of_loss(counts, tried)
-    if failure == "load.policed" and grows_queue(flow):
+    if grows_queue(flow) and (failure == "load.policed" or not tried):
         return None
     rate = "" if flow.rate is None else f" and only {format_rate(flow.rate)} arrived"
     seen = (

@@ -55,6 +55,9 @@ STALL_SECONDS: Final = 2.5
 A kernel retransmits after 0.2, 0.4, 0.8 and 1.6 s (RFC 6298 §5.5), so random loss
 would have to hit all of these, on each connection."""
 
+_STALL_ROUND_TRIPS: Final = 5
+"""The same in round trips: two retransmissions, the second after twice the time."""
+
 _FRAME_SECONDS: Final = 0.02
 _IN_FLIGHT_BYTES: Final = (256 * 1024, 8 * 1024 * 1024)
 _WARM_UP_SHARE: Final = 0.3
@@ -206,7 +209,7 @@ class Transfer:
                 or all(pump.done() for pump in pumps)
             ):
                 return None
-            if self._idle_polls * _POLL_SECONDS >= STALL_SECONDS:
+            if self._idle_polls * _POLL_SECONDS >= self._stall_seconds():
                 return TimeSpan(self._last_progress[1], now)
             if self._exhausted and not self._in_flight_bytes:
                 return None
@@ -269,6 +272,14 @@ class Transfer:
     def _loses_much(self) -> bool:
         """Whether a longer transfer must show if losses are chance, or of a slow start."""
         return count_segments(self._sender_infos).share > MIN_LOST_SHARE
+
+    def _stall_seconds(self) -> float:
+        """Return the time without progress that is a stall, longer on a long path.
+
+        A queue of a second makes the RTT, and so the first retransmission, that long.
+        """
+        longest = max((info.rtt for info in self._sender_infos), default=0.0)
+        return max(STALL_SECONDS, _STALL_ROUND_TRIPS * longest)
 
     def _duration(self) -> float:
         """Return the duration, long enough for TCP to reach the path's rate."""
