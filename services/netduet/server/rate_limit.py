@@ -13,8 +13,9 @@ from typing import Final
 MAX_CLIENTS: Final = 8192
 """Addresses that are remembered; the one that was quiet longest is forgotten first."""
 
-BURST_SECONDS: Final = 5.0
-"""Seconds whose connections or datagrams a client may use at once."""
+BURST_SECONDS: Final = 10.0
+"""Seconds whose connections or datagrams may come at once: a client may open all
+that a server holds by default (10,000)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class ServerSettings(Settings):
     """Maximum number of concurrent connections per client address; unset uses max_connections, because clients behind a NAT share one address."""
 
     connection_rate: Annotated[float, Field(ge=0, le=1_000_000)] = 2000.0
-    """Maximum number of new connections per second; those of 5 seconds may come at once. 0 sets no limit."""
+    """Maximum number of new connections per second; those of 10 seconds may come at once. 0 sets no limit."""
 
     connection_rate_per_client: Annotated[float, Field(ge=0, le=1_000_000)] = 1000.0
     """The same per client address; clients behind a NAT share one address."""
@@ -106,7 +106,7 @@ class ServerSettings(Settings):
     """The same burst per client address: more than two checks with the profile soak carry."""
 
     datagram_rate: Annotated[float, Field(ge=0, le=10_000_000)] = 20_000.0
-    """Maximum number of datagrams answered per second; those of 5 seconds may come at once, and each 1,500 bytes count as one more. 0 sets no limit."""
+    """Maximum number of datagrams answered per second; those of 10 seconds may come at once, and each 1,500 bytes count as one more. 0 sets no limit."""
 
     datagram_rate_per_client: Annotated[float, Field(ge=0, le=10_000_000)] = 5000.0
     """The same per client address; a check sends 500 a second."""
