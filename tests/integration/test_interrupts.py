@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -101,7 +102,8 @@ def test_blocked_command_ends_at_a_second_signal_or_after_a_time(
         cwd=tmp_path,
     )
     assert process.stdout is not None
-    with process:
+    with process, contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
         assert process.stdout.readline() == "blocked\n"
         for number in (signal.SIGINT, signal.SIGTERM)[:signals]:
             process.send_signal(number)
