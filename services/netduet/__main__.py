@@ -33,6 +33,9 @@ def main() -> int:
     _handle_signals(words)
     _keep_streams()
     status = _status(words)
+    if words[:1] == ["serve"] and status == 0:
+        # All is written. The interpreter's own end takes longer than the server's.
+        os._exit(status)
     # What follows is the end of the interpreter: it must not end in a traceback.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(status))

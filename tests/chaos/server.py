@@ -38,7 +38,8 @@ class Server:
         folder.mkdir()
         self.log_path = folder / "log"
         self.host = str(settings.get("host", HOST))
-        chosen = {"host": HOST, "port": PORT, "log_format": "json"} | settings
+        chosen = {"port": PORT, "log_format": "json"} | settings
+        self._listens_on = str(settings.get("host", ""))
         with (
             self.log_path.open("wb") as log_file,
             (folder / "stderr").open("wb") as errors,
@@ -97,10 +98,13 @@ class Server:
         return answer.startswith(b"Hello")
 
     def healthy(self) -> bool:
-        """Whether the health check passes."""
+        """Whether the health check passes, as in a container: on loopback."""
         check = subprocess.run(
             [sys.executable, "-m", "netduet.server.healthcheck"],
-            env={"NETDUET_SERVER_HOST": self.host, "NETDUET_SERVER_PORT": str(PORT)},
+            env={
+                "NETDUET_SERVER_HOST": self._listens_on,
+                "NETDUET_SERVER_PORT": str(PORT),
+            },
             cwd=self.log_path.parent,
             capture_output=True,
             check=False,

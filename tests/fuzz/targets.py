@@ -23,18 +23,12 @@ from netduet.client.protocols.schemes import SCHEMES
 from netduet.client.results import target as results
 from netduet.client.results.target import parse_target
 from netduet.client.settings import ClientSettings
-from netduet.config.load import from_values, load
-from netduet.config.sources import SettingsError, SourcePaths
-from netduet.runtime.stall_monitor import StallMonitor
-from netduet.server.access_log import AccessLog
-from netduet.server.admission import Admission
-from netduet.server.counters import Counters
-from netduet.server.handlers import Handlers, ServerIdentity
-from netduet.server.ledger import Ledger
+from netduet.config.load import from_values, load, show
+from netduet.config.sources import Settings, SettingsError, SourcePaths
+from netduet.server.app import Server
 from netduet.server.settings import ServerSettings
 from netduet.server.udp_endpoint import UdpEndpoint
 from netduet.server.udp_flow_counters import UdpFlowCounters
-from netduet.server.udp_streams import UdpStreams
 from netduet.wire import datagram, messages, udp_count, udp_stream, untrusted
 from netduet.wire.errors import RemoteError
 from netduet.wire.frames import HEADER_SIZE, MAX_CONTROL
@@ -128,18 +122,20 @@ def _datagram(data: bytes) -> None:
 
 @functools.cache
 def _endpoint() -> UdpEndpoint:
-    """Return an endpoint that nobody sends to: its methods are called."""
+    """Return the endpoint of a server that does not run: its methods are called."""
+    log = structlog.wrap_logger(None, processors=[_drop])
+    server = Server(ServerSettings(), "fuzz", log, lambda _: None)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
-    identity = ServerIdentity("netduet", "fuzz", _BOOT)
-    handlers = Handlers(identity, Limits(), Ledger(9), StallMonitor())
-    counters, flows, streams = Counters(), UdpFlowCounters(), UdpStreams(_BOOT)
-    log = structlog.wrap_logger(None, processors=[_drop])
-    access_log = AccessLog(log, counters, Admission(9, 9, 999), 9, stalled=lambda: 0.0)
-    return UdpEndpoint(sock, handlers, counters, flows, streams, access_log=access_log)
-
-
-_BOOT: Final = "b" * 32
+    context, flows = server._context, UdpFlowCounters()
+    return UdpEndpoint(
+        sock,
+        context.handlers,
+        context.counters,
+        flows,
+        server._streams,
+        context=context,
+    )
 
 
 def _drop(*_: object) -> NoReturn:
@@ -207,7 +203,7 @@ def _untrusted(data: bytes) -> None:
 
 
 def _settings(data: bytes) -> None:
-    """Take lines ``name=value``: settings, or clear lines about what is wrong."""
+    """Take lines ``name=value``: clear errors, or values accepted again."""
     text = data.decode("utf-8", "replace")
     pairs = [line.partition("=") for line in text.splitlines() if "=" in line]
     values = {name: value for name, _, value in pairs}
@@ -215,9 +211,20 @@ def _settings(data: bytes) -> None:
         known = {name: value for name, value in values.items() if value}
         known = {name: known[name] for name in known if name in model.model_fields}
         try:
-            from_values(model, known)
+            settings = from_values(model, known)
         except SettingsError as error:
             _judge_lines(error)
+            continue
+        _judge_round_trip(model, settings)
+
+
+def _judge_round_trip(model: type[Settings], settings: Settings) -> None:
+    shown = {
+        name: show(info, getattr(settings, name))
+        for name, info in model.model_fields.items()
+    }
+    again = from_values(model, {name: text for name, text in shown.items() if text})
+    assert again == settings, shown
 
 
 def _dotenv(data: bytes) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from netduet.server import tls
 from netduet.wire.frames import HEADER, HEADER_SIZE, MAGIC, Kind, serialize
 from tests.integration.certificates import Authority, CertificateFiles, authority
 from tests.integration.conftest import ServeCommand, StartServer
@@ -86,18 +87,34 @@ async def test_both_dialects_work_inside(
         ) as sock:
             sock.sendall(HELLO)
             assert read_to_end(sock) == GREETING
-        with framed_tls(running.port, context) as client:
-            assert client.sock.version() == "TLSv1.3"
-            assert client.welcome["certificate"] == fingerprint(files)
-            for size in (0, 1, 300_000):
-                payload = os.urandom(size)
-                assert client.echo(payload) == payload
-            client.end()
 
     await asyncio.to_thread(talk)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", running.port, ssl=client_context(ca), server_hostname="localhost"
+    )
+    assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+    writer.write(opening())
+    assert await reader.readexactly(len(MAGIC)) == MAGIC
+    welcome = json.loads(await receive(reader, Kind.OPEN))
+    assert welcome["certificate"] == fingerprint(files)
+    for size in (0, 1, 300_000):
+        payload = os.urandom(size)
+        writer.write(serialize(Kind.ECHO, payload))
+        assert await receive(reader, Kind.ECHO) == payload
+    writer.write(serialize(Kind.END))
+    assert await receive(reader, Kind.END) == b""
+    assert await reader.read() == b""
+    writer.close()
     line = await running.closed_line()
     assert (line["netduet.dialect"], line["netduet.ended"]) == ("plain", "greeted")
     assert line["netduet.bytes_received"] == len(HELLO)
+
+
+async def receive(reader: asyncio.StreamReader, kind: Kind) -> bytes:
+    """Return the payload of the next frame, which is of this kind."""
+    length, got, *_ = HEADER.unpack(await reader.readexactly(HEADER_SIZE))
+    assert got == kind
+    return await reader.readexactly(length)
 
 
 async def test_peer_without_tls_is_told(
@@ -136,7 +153,8 @@ async def test_mutual_tls_serves_known_clients_alone(
         context.maximum_version = version
         try:
             with framed_tls(running.port, context) as client:
-                return "" if client.echo(b"x") == b"x" else "no echo"
+                client.send(Kind.ECHO, b"x")  # a TLS socket is for one thread
+                return "" if client.receive().payload == b"x" else "no echo"
         except ssl.SSLError as error:
             return error.reason
 
@@ -227,6 +245,32 @@ async def test_reload_under_load_drops_nothing(
         "warning"
     ] * 2
     assert len(running.lines.of("tls.loaded")) == 2
+
+
+async def test_changed_files_are_read_again(
+    start_server: StartServer, ca: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a link is replaced, as in a volume of a Kubernetes secret."""
+    monkeypatch.setattr(tls, "WATCH_SECONDS", 0.02)
+    first, second = ca.issue("first"), ca.issue("second")
+    link = str(ca.folder / "link.pem")
+    point_to(link, second)
+    running = await start_server(tls_cert=link)
+    shown = await running.lines.wait("tls.loaded")
+    assert shown["tls.server.hash.sha256"] == fingerprint(second)
+    point_to(link, first)
+    shown = await running.lines.wait("tls.loaded", 2)
+    assert shown["tls.server.hash.sha256"] == fingerprint(first)
+
+
+def point_to(link: str, files: CertificateFiles) -> None:
+    """Replace a link, to a file with a certificate and its key."""
+    both = Path(files.key).with_suffix(".both")
+    parts = (files.certificate, files.key)
+    both.write_bytes(b"".join(Path(part).read_bytes() for part in parts))
+    fresh = Path(f"{link}.new")
+    fresh.symlink_to(both)
+    fresh.replace(link)
 
 
 def test_sighup_reloads_and_health_check_and_admin_port_work(

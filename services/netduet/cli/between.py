@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter
 from netduet.cli import commands
 from netduet.cli.commands import UsageError
 from netduet.cli.flags import keyword, positional, short_flags, signed, slots
-from netduet.config.load import Loaded, SettingsError, load, show
+from netduet.config.load import Loaded, SettingsError, is_secret, load, show
 
 if TYPE_CHECKING:
     from netduet.client.settings import ClientSettings
@@ -177,6 +177,6 @@ def environment(loaded: Loaded[ClientSettings]) -> dict[str, str]:
     shown = {
         settings.variable(field): show(fields[field], getattr(settings, field))
         for field in sorted(loaded.sources)
-        if field not in excluded
+        if field not in excluded and not is_secret(fields[field])
     }
     return {name: value for name, value in shown.items() if value}

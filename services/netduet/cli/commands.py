@@ -19,6 +19,7 @@ from netduet.config.load import (
     SettingsError,
     assigned,
     is_assignable,
+    is_secret,
     load,
     show,
 )
@@ -183,13 +184,18 @@ def config_show() -> int:
             value = show(info, getattr(loaded.settings, field))
             source = loaded.sources.get(field)
             origin = "default" if source is None else source.kind
-            if source is not None and source.kind == "secret":
+            if source is not None and source.kind in {"file", "secret"}:
                 origin = source.name
             text = f"{model.variable(field)}={assigned(value) if value else ''}"
-            if not is_assignable(value):
+            if is_secret(info) and value:
+                text = f"# {text}"  # the mask is no value
+            elif not is_assignable(value):
                 text = f"# {text}"
                 origin += "; a .env file cannot have this value"
             lines.append((text, origin))
+            if source is not None and source.kind == "file":
+                name, _, path = source.name.partition("=")
+                lines.append((f"{name}={assigned(path)}", "file of the secret"))
         width = max(len(text) for text, _ in lines)
         for text, origin in lines:
             print(f"{text:<{width}}  # {origin}")

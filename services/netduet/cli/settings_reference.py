@@ -34,6 +34,7 @@ Generated from the declarations by `make docs`; a test checks that it is current
 
 Values are taken from, in order of precedence: the command-line flag, the environment variable, the file `.env`, a file secret `/run/secrets/<variable in lower case>`, the default.
 An empty variable counts as unset.
+For a secret, the variable with `_FILE` appended names a file that holds it, as in `NETDUET_SERVER_TOKEN_FILE=/run/secrets/token`; a line end at its end does not count. Setting both is an error. Secrets are never shown.
 Write times as `500ms`, `30s` or `2m`, and sizes as `4096`, `64KiB` or `1MiB`. A time without a unit is in seconds, for flags and variables alike.
 A variable with one of these prefixes that matches no setting is an error; the message suggests the closest name.
 The variables that Kubernetes writes for a Service named `netduet-server` or `netduet-client` are recognised, ignored and logged.

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Generic, TypeVar, get_args
 
-from pydantic import BeforeValidator, Field, SecretBytes, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import NoDecode
 
+from netduet.config.secret_files import is_secret
 from netduet.config.sources import (
     DOTENV,
     PREFIX,
@@ -263,16 +264,6 @@ def _remedy(problem: ErrorDetails, info: FieldInfo) -> str:
         case "string_unicode":
             return "must be UTF-8"
     return problem["msg"].removeprefix("Value error, ")
-
-
-def is_secret(info: FieldInfo) -> bool:
-    """Whether a field's value must not be shown."""
-    kinds = [info.annotation]
-    for kind in kinds:  # SecretStr may be inside Annotated inside a union
-        kinds.extend(get_args(kind))
-    return not {SecretStr, SecretBytes}.isdisjoint(
-        type_form for type_form in kinds if isinstance(type_form, type)
-    )
 
 
 def unit(info: FieldInfo) -> str | None:

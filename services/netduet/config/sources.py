@@ -23,6 +23,14 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from netduet.config.secret_files import (
+    SUFFIX,
+    contradictions,
+    is_secret,
+    named_files,
+    read_secret,
+)
+
 SECRETS: Final = Path("/run/secrets")
 DOTENV: Final = Path(".env")
 
@@ -74,6 +82,12 @@ class Settings(BaseSettings):
         """Return the environment variable of a field."""
         return f"{cls.prefix()}{field.upper()}"
 
+    @classmethod
+    def secret_variables(cls) -> dict[str, str]:
+        """Return the variables of the secret fields, by field."""
+        fields = cls.model_fields.items()
+        return {field: cls.variable(field) for field, info in fields if is_secret(info)}
+
 
 class SettingsError(Exception):
     """Unusable settings; each of ``lines`` describes one problem."""
@@ -85,9 +99,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value came from: ``flag``, ``environment``, ``.env`` or ``secret``.
+    """Where a value came from: ``flag``, ``environment``, ``.env``, ``file`` or ``secret``.
 
-    ``name`` is the setting's name there.
+    ``name`` is the setting's name there. ``file``: the file of a secret, which a variable
+    names; ``name`` is both.
     """
 
     kind: str
@@ -95,7 +110,7 @@ class Source:
 
     def says(self, value: str) -> str:
         """Return the value as it was given in this source."""
-        if self.kind == "secret":
+        if self.kind in {"file", "secret"}:
             return f"{self.name}: {value}"
         where = ".env: " if self.kind == ".env" else ""
         return f"{where}{self.name}{' ' if self.kind == 'flag' else '='}{value}"
@@ -134,12 +149,16 @@ def read(
         for field, value in found.items():
             if value is None or (value == "" and kind != "flag"):
                 continue
-            if field in model.model_fields:
-                yield (
-                    field,
-                    Source(kind, _name(model, kind, field, source_paths)),
-                    value,
-                )
+            if kind == "file":
+                name = model.variable(field) + SUFFIX
+                try:
+                    text = read_secret(name, value)
+                except ValueError as error:
+                    raise SettingsError([str(error)]) from None
+                yield field, Source(kind, f"{name}={value}"), text
+            elif field in model.model_fields:
+                name = _name(model, kind, field, source_paths)
+                yield field, Source(kind, name), value
 
 
 def _sources(
@@ -152,13 +171,19 @@ def _sources(
     environment = EnvSettingsSource(model)()
     for name in links:
         environment.pop(name.removeprefix(model.prefix()).lower(), None)
-    yield "environment", environment
     lines = dotenv(source_paths.dotenv)
+    secret_variables = model.secret_variables()
+    both = list(contradictions(secret_variables, {**lines, **os.environ}))
+    if both:
+        raise SettingsError(both)
+    yield "environment", environment
+    yield "file", dict(named_files(secret_variables, os.environ))
     by_field = {field: model.variable(field) for field in model.model_fields}
     yield (
         ".env",
         {field: lines[name] for field, name in by_field.items() if name in lines},
     )
+    yield "file", dict(named_files(secret_variables, lines))
     with _readable(source_paths.secrets) as there:
         secrets = SecretsSettingsSource(model, secrets_dir=source_paths.secrets)
         found = secrets() if there else {}
@@ -223,6 +248,7 @@ def unknown_names(
     prefix = model.prefix()
     known = {model.variable(field) for field in model.model_fields}
     files = {name.lower() for name in known}
+    known |= {name + SUFFIX for name in model.secret_variables().values()}
     for where, names, right in (
         ("", set(os.environ) - set(links), known),
         (f"{source_paths.dotenv}: ", dotenv(source_paths.dotenv), known),

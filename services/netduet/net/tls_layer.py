@@ -121,8 +121,14 @@ class TlsProtocol(asyncio.Protocol):
         self.inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass it on, with why TLS failed if it did."""
-        self.inner.connection_lost(self._failure or exc)
+        """Pass it on, with why TLS failed if it did.
+
+        Both ends refer to each other: they are let go of, or they would wait for the
+        garbage collector, with the buffers of TLS.
+        """
+        inner, self.inner = self.inner, asyncio.Protocol()
+        self._refuse, self._fail = lambda: False, lambda _: None
+        inner.connection_lost(self._failure or exc)
 
     # For the transport
 

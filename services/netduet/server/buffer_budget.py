@@ -42,7 +42,7 @@ class Holder(Protocol):
         """The client's address."""
 
     def end_for_limit(self, name: str, error: RemoteError) -> None:
-        """End the connection and release what is buffered for it."""
+        """End the connection; release what is buffered, at the latest when it is lost."""
 
 
 class BufferBudget:
@@ -52,24 +52,44 @@ class BufferBudget:
         """Allow ``total`` bytes."""
         self.total = total
         self.used = 0
+        self.is_full = False
+        """Whether nothing more is to be made: answers wait until something is free."""
         self._log = log
         self._held: dict[Holder, int] = {}
+        # Those that are being reset, which takes the loop a few turns.
+        self._ending: dict[Holder, int] = {}
+        self._ending_size = 0
 
     def charge(self, holder: Holder, size: int) -> None:
-        """Set how many bytes a connection holds; end the largest ones if too many."""
-        self.used += size - self._held.pop(holder, 0)
+        """Set how many bytes a connection holds; end the largest ones if too many.
+
+        A connection that is lost holds none.
+        """
+        if holder in self._ending:
+            if size:
+                return
+            freed = self._ending.pop(holder)
+            self._ending_size -= freed
+            self.used -= freed
+        else:
+            self.used += size - self._held.pop(holder, 0)
         if size:
             self._held[holder] = size
-            if self.used > self.total:
+            if self.used - self._ending_size > self.total:
                 self._shed()
+        self.is_full = self.used > self.total
 
     def _shed(self) -> None:
         message = f"the limit of {self.total} bytes buffered in total is reached"
         facts: dict[str, int | str] = {"limit": self.total}
-        for holder in self._largest(self.used - self.total * (1 - _FREED_SHARE)):
+        used = self.used - self._ending_size
+        for holder in self._largest(used - self.total * (1 - _FREED_SHARE)):
             self._log.reached(LIMIT_NAME, self.total, holder.client)
             error = RemoteError(Code.OVERLOADED, message, facts)
             holder.end_for_limit(LIMIT_NAME, error)
+            if size := self._held.pop(holder, 0):  # until the connection is lost
+                self._ending[holder] = size
+                self._ending_size += size
 
     def _largest(self, wanted: float) -> list[Holder]:
         """Return connections that hold so many bytes: of each address the largest first.

@@ -220,10 +220,9 @@ class TcpConnection(asyncio.Protocol):
             now = self._loop.time()
             self.wire.refuse(error, now)
             self._writer.send(now)
+            self._charge()
         else:
             self._writer.reset_soon()
-        self._charged = False
-        self._context.buffers.charge(self, 0)
 
     @property
     def opened_at(self) -> float:

@@ -59,6 +59,7 @@ class TlsFiles:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = _VERSIONS[self.min_version]
+        context.options |= ssl.OP_NO_RENEGOTIATION  # work that a client could cause
         key = self.key or self.certificate
         fingerprint = self._fingerprint()
         self._read("tls-key" if self.key else "tls-cert", key)

@@ -35,6 +35,9 @@ MIN_PROGRESS_BYTES: Final = 4096
 One that reads nothing still takes a few segments, by window probes (RFC 9293
 §3.8.6.1)."""
 
+_ROOM_SECONDS: Final = 0.05
+"""Seconds until an answer that waits for room is tried again."""
+
 _LINGERING: Final = frozenset({State.GREETED, State.LINGER})
 
 
@@ -55,10 +58,12 @@ class WriteControl:
         "_expire",
         "_paused_at",
         "_reset_when_flushed",
+        "_room_timer",
         "_stalled_before",
         "_stalled_since",
         "_timer",
         "_transport",
+        "_written",
         "abort_on_close",
         "ended",
         "ended_by",
@@ -86,7 +91,9 @@ class WriteControl:
         self._due = 0.0
         self._paused_at: float | None = None  # since when reading is paused
         self._buffer_full = False
+        self._written = 0  # bytes of the last write
         self._reset_when_flushed = False
+        self._room_timer: asyncio.TimerHandle | None = None
         self._stalled_since: float | None = None
         # Of the write buffer before, if nothing was read from the peer in between.
         self._stalled_before: float | None = None
@@ -122,16 +129,26 @@ class WriteControl:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._room_timer is not None:
+            self._room_timer.cancel()
         self._expire = None
 
     # For the connection and its delayed handlers
 
     def send(self, now: float) -> None:
-        """Send what the protocol has queued, and close if it is done."""
+        """Send what the protocol has queued, and close if it is done.
+
+        Answers that are to be made wait while the budget of buffers is used up.
+        """
+        if self._context.buffers.is_full and self.wire.owed:
+            self._wait_for_room()
+            return
         transport = self._transport
         out = self.wire.data_to_send()
         if out and not transport.is_closing():
-            transport.write(out[0] if len(out) == 1 else b"".join(out))
+            data = out[0] if len(out) == 1 else b"".join(out)
+            self._written = len(data)
+            transport.write(data)
             if out[-1] == SEND_EOF:
                 self._write_eof()
         if self.wire.state is State.CLOSED and not self.wire.owed:
@@ -206,12 +223,15 @@ class WriteControl:
 
     @property
     def unsent(self) -> int:
-        """Bytes that the kernel has not taken, and what the answers owed cost.
+        """Bytes kept because the kernel has not taken all, and what answers owed cost.
 
-        What is less than the limit of the write buffer is not counted.
+        Of a write that the kernel has taken in part, all is kept. What is less than the
+        limit of the write buffer is not counted.
         """
-        waiting = self._transport.get_write_buffer_size() if self._buffer_full else 0
-        return waiting + self.wire.owed * PROMISE_BYTES
+        owed = self.wire.owed * PROMISE_BYTES
+        if not self._buffer_full:
+            return owed
+        return owed + max(self._transport.get_write_buffer_size(), self._written)
 
     @property
     def idle(self) -> bool:
@@ -243,6 +263,8 @@ class WriteControl:
         now = self.loop.time()
         while True:
             self.send(now)
+            if self._room_timer is not None:
+                return  # until there is room
             if self._buffer_full or self._transport.is_closing():
                 return  # until resume_writing
             if not self.wire.is_amid_answer:
@@ -256,6 +278,14 @@ class WriteControl:
             self._paused_at = self._stalled_before = None
             self._transport.resume_reading()
             self.set_timer(now)
+
+    def _wait_for_room(self) -> None:
+        if self._room_timer is None:
+            self._room_timer = self.loop.call_later(_ROOM_SECONDS, self._on_room)
+
+    def _on_room(self) -> None:
+        self._room_timer = None
+        self._continue()
 
     def _stop_reading(self, now: float) -> None:
         if self._paused_at is None:

@@ -61,3 +61,12 @@ class RemoteError(WireError):
         self.message = message
         self.facts = facts or {}
         self.frame_id = frame_id
+
+    def without_origin(self) -> RemoteError:
+        """Return it, without where it was raised: to be kept.
+
+        The frames of a traceback, and of the errors behind it, hold all that was being
+        parsed: megabytes for each connection that lingers.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self

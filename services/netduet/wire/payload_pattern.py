@@ -22,14 +22,15 @@ def make(size: int, seed: int) -> bytes:
     return _kept(size, seed) if size <= _KEPT_SIZE else _made(size, seed)
 
 
-def piece(size: int, seed: int, start: int, stop: int) -> bytes:
+def piece(size: int, seed: int, start: int, stop: int) -> memoryview:
     """Return the bytes from ``start`` to ``stop`` of a pattern of ``size`` bytes.
 
+    Copy them to keep them: a view keeps the whole pattern.
     SHAKE128 gives its output from the first byte on, so the whole is made for a piece;
     the last large pattern is cached, for the pieces that follow at once.
     """
     whole = make(size, seed) if size <= _KEPT_SIZE else _last_large(size, seed)
-    return whole[start:stop]
+    return memoryview(whole)[start:stop]
 
 
 def _made(size: int, seed: int) -> bytes:

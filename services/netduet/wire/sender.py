@@ -209,7 +209,7 @@ class Sender:
             self._end_with_error(error)
         self._move(Input.FAULT)
         self._linger(now)
-        return PeerFailed(error)
+        return PeerFailed(error.without_origin())
 
     def _end_with_error(self, error: RemoteError) -> None:
         payload = encode(ErrorMessage.of(error))
@@ -234,12 +234,15 @@ class Sender:
         answer = self._owing[0]
         size, start = answer.size, answer.made
         stop = min(start + PIECE_BYTES, size)
-        piece = payload_pattern.piece(size, answer.seed, start, stop)
+        view = payload_pattern.piece(size, answer.seed, start, stop)
         out: list[bytes | bytearray] = []
         if start == 0:
-            piece = HEADER.pack(size, answer.kind, ANSWER, 0, answer.frame_id) + piece
+            header = HEADER.pack(size, answer.kind, ANSWER, 0, answer.frame_id)
+            piece = b"".join((header, view))
             out += answer.before
             answer.before = ()
+        else:
+            piece = bytes(view)
         answer.made = stop
         self.bytes_sent += len(piece)
         out.append(piece)

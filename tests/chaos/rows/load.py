@@ -30,7 +30,7 @@ def _held(trial: Trial) -> None:
     time.sleep(trial.pick(4, 1))
     growth = server.rss() - before
     trial.at_most("memory for each", growth * _KIB / count, 6, "KiB")
-    trial.at_least("connections held", server.descriptors() - base, count)
+    trial.at_least("connections held", server.descriptors() - base, 0.99 * count)
     trial.holds("a new client is greeted", server.greets())
     trial.holds("health check passes", server.healthy())
     start = time.monotonic()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
 from pathlib import Path
 
 import pytest
 
 from netduet.net.tls_layer import TlsFailedError, TlsProtocol
 from tests.integration.certificates import Authority, authority
+from tests.integration.servers import wait_until
 
 SIZE = 1_000_000
 TIMEOUT_SECONDS = 20
@@ -129,4 +132,34 @@ async def test_certificate_of_another_name_ends_both(ca: Authority) -> None:
     ]
     assert failures == [server.error]
     assert server.received == client.received == 0
+    listener.close()
+
+
+async def test_nothing_of_a_lost_connection_waits_for_the_collector(
+    ca: Authority,
+) -> None:
+    """Cycles would keep the buffers of TLS: 7 KiB for each connection that ended."""
+    served, context = server_context(ca), ssl.create_default_context(cafile=ca.file)
+    loop = asyncio.get_running_loop()
+    lost, ends = asyncio.Event(), []
+
+    def make() -> TlsProtocol:
+        end = End()
+        end.lost = lost
+        ends.append(weakref.ref(end))
+        return TlsProtocol(end, served, refuse=end.eof_received)
+
+    gc.collect()
+    gc.disable()
+    try:
+        listener = await loop.create_server(make, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost"
+        )
+        writer.transport.abort()
+        await wait_until(lambda: ends[0]() is None)
+        assert lost.is_set()
+    finally:
+        gc.enable()
     listener.close()

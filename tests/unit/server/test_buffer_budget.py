@@ -95,6 +95,30 @@ def test_what_asks_for_more_may_itself_pay(budget: BufferBudget) -> None:
     assert (len(hostile.errors), budget.used) == (1, 0)
 
 
+class Stuck(Connection):
+    """A holder that is being reset, and releases nothing before it is lost."""
+
+    def end_for_limit(self, name: str, error: RemoteError) -> None:
+        """Only note it."""
+        assert name == "buffered"
+        self.errors.append(error)
+
+
+def test_what_is_being_reset_counts_until_it_is_lost(budget: BufferBudget) -> None:
+    """Meanwhile nothing more is to be made, and nobody else pays for it."""
+    stuck, other = Stuck(budget, "a"), Connection(budget, "b")
+    stuck.hold(1000)
+    other.hold(601)
+    assert (len(stuck.errors), budget.used, budget.is_full) == (1, 1601, True)
+    stuck.hold(1000)  # more of it arrives
+    other.hold(700)
+    assert (len(stuck.errors), other.errors, budget.used) == (1, [], 1700)
+    stuck.hold(0)
+    assert (budget.used, budget.is_full) == (700, False)
+    stuck.hold(0)
+    assert budget.used == 700
+
+
 @pytest.mark.parametrize(
     ("memory", "budget_bytes"), [(None, 64), (1000, 64), (256, 64), (100, 25)]
 )

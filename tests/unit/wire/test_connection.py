@@ -9,7 +9,13 @@ import pytest
 from netduet.wire import frames, payload_pattern
 from netduet.wire.connection import SEND_EOF, Connection
 from netduet.wire.errors import Code, LocalError, RemoteError
-from netduet.wire.events import EchoReceived, EndReceived, Event, RequestReceived
+from netduet.wire.events import (
+    EchoReceived,
+    EndReceived,
+    Event,
+    PeerFailed,
+    RequestReceived,
+)
 from netduet.wire.frames import ANSWER, HEADER_SIZE, MAGIC, Kind
 from netduet.wire.messages import ReportQuestion
 from netduet.wire.sender import PIECE_BYTES
@@ -473,3 +479,15 @@ def test_sending_after_the_end_is_a_local_error() -> None:
     peer.eof()
     with pytest.raises(LocalError):
         peer.connection.say(b"x")
+
+
+@pytest.mark.parametrize("payload", [b"{", b'{"conn_id":1}'])
+def test_error_of_a_breach_holds_nothing_that_was_received(payload: bytes) -> None:
+    """A lingering connection must not keep the frames before the one at fault."""
+    connection = Connection(Role.SERVER, LIMITS, 0.0)
+    connection.receive_data(OPENED, 0.0)
+    breach = frames.serialize(Kind.LEDGER, payload)
+    failed = connection.receive_data(ECHO + breach, 0.0)[-1]
+    assert isinstance(failed, PeerFailed)
+    assert failed.error.__traceback__ is None
+    assert failed.error.__context__ is None
