@@ -55,7 +55,8 @@ NOT_OF_CHECK = (
 NOT_OF_WATCH = (
     *("target", "greeting", "profile", "checks", "expect", "max_loss", "idle_rungs"),
     *("min_rate", "stream_time", "expect_instances", "junit", "resume", "wait"),
-    *("need", "purpose"),
+    *("need", "purpose", "tls_fingerprint", "tls_issuer", "tls_min_days"),
+    "expect_client_certificate",
 )
 
 
