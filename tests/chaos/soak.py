@@ -167,7 +167,7 @@ class _Soak:
             self.verdicts[client.returncode] += 1
             seconds_until(self._is_quiet, _FREE_SECONDS)
             descriptors = self._server.descriptors()
-            moment = Moment(time.monotonic() - start, self._server.rss(), descriptors)
+            moment = Moment(time.monotonic() - start, self._lowest_rss(), descriptors)
             self.moments.append(moment)
             print(
                 f"{moment.at:7.0f} s {moment.rss:7.1f} MiB {descriptors:5} descriptors",
@@ -188,6 +188,14 @@ class _Soak:
         time.sleep(self._chance.uniform(0.0, 1.0))
         crowd.close()
         self.attacks[attack.__name__] += 1
+
+    def _lowest_rss(self) -> float:
+        """Return what it keeps: without what good clients cause for a moment."""
+        samples = []
+        for _ in range(10):
+            samples.append(self._server.rss())
+            time.sleep(0.1)
+        return min(samples)
 
     def _is_quiet(self) -> bool:
         return self._server.descriptors() <= self.base
