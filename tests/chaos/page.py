@@ -68,7 +68,7 @@ _TAIL: Final = """
 ## Try it
 
 ```
-make chaos                                    # all trials; about 15 minutes, as root
+make chaos                                    # all trials; about 25 minutes, as root
 .venv/bin/python -m tests.chaos --list        # their names
 .venv/bin/python -m tests.chaos --row NAME    # a single trial, with what it measured
 make fuzz MINUTES=10                          # random input for every parser
