@@ -102,6 +102,26 @@ def test_trust_is_not_judged_without_authorities() -> None:
     assert "this host has no authorities" in judgement.remarks[1]
 
 
+@pytest.mark.parametrize(
+    ("problem", "requires_trust", "fails"),
+    [(0, False, True), (18, True, True), (18, False, False)],
+    ids=["trusted", "demanded", "found"],
+)
+def test_name_of_an_untrusted_certificate_matters_where_tls_is_demanded(
+    problem: int, *, requires_trust: bool, fails: bool
+) -> None:
+    """Whoever accepts a self-signed certificate verifies no name."""
+    names = ("other.example",)
+    attempt = with_problem(18, self_signed=True, names=names)
+    if not problem:
+        attempt = replace(attempt, problems=())
+    expected = replace(EXPECTED, requires_trust=requires_trust)
+    judgement = judged(attempt, expected=expected)
+    found = {finding.failure for finding in judgement.findings}
+    assert ("tls.wrong_name" in found) == fails
+    assert fails or any("not for" in remark for remark in judgement.remarks)
+
+
 def test_trusted_interceptor_is_a_note() -> None:
     """Clients of this host work: its owner has installed the interceptor's authority."""
     own = replace(CERTIFICATE, issuer="CN=Zscaler Intermediate,O=Zscaler Inc.")

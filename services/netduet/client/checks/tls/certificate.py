@@ -64,14 +64,18 @@ def judge_certificate(
         judged.findings.append(replace(interception, evidence=evidence))
     dates = _dates(attempt, expected, now)
     judged.findings += [replace(each, evidence=evidence) for each in dates]
+    trust = _trust(attempt, expected)
     if not is_valid_for(own, expected.host):
         names = ", ".join(map(escape, own.names)) or "no name"
         seen = (
             f"{attempt.address}: the certificate is valid for {names}, not for "
             f"{escape(expected.host)}"
         )
-        judged.findings.append(Finding("tls.wrong_name", seen, evidence))
-    trust = _trust(attempt, expected)
+        # A client of this host that accepts an untrusted certificate verifies no name.
+        if trust is None or expected.requires_trust:
+            judged.findings.append(Finding("tls.wrong_name", seen, evidence))
+        else:
+            judged.remarks.append(seen)
     if trust is not None and interception is None:
         trust = replace(trust, evidence=evidence)
         if expected.requires_trust and expected.has_authorities:
