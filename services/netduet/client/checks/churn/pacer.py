@@ -38,8 +38,9 @@ _PROBE_GAP_SECONDS: Final = 0.3
 _PROBE_TIMEOUT_SECONDS: Final = 1.5
 """Seconds for each; its SYN is retransmitted once meanwhile."""
 
-_MIN_TROUBLED_SHARE: Final = 0.2
-"""Share of failing connections among the first half from which more are made."""
+_MIN_TROUBLED_SHARE: Final = 0.08
+"""Share of failing connections among the first half from which more are made: of 82, a
+loss of 20 % shows in 12 of 13 runs, of 157 in nearly all."""
 
 _MAX_PASSED_SHARE: Final = 0.1
 """Share of connections after the first failure that may still pass at such a limit."""
