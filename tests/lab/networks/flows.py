@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.flows.failures import BREAKING, EXPLAINED_BALANCE
+from netduet.client.checks.flows.consequences import BREAKING, EXPLAINED_BALANCE
 from tests.lab.conditions import DOWN, UP, balanced, lost, real_packets
 from tests.lab.expectation import Expected, fails, passes
 from tests.lab.flow_conditions import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netduet.client.checks.flows.failures import TABLE_CONSEQUENCES
+from netduet.client.checks.flows.consequences import TABLE_CONSEQUENCES
 from tests.lab.conditions import DOWN, UP, lost, real_packets, slow
 from tests.lab.expectation import fails, passes
 from tests.lab.networks.declaration import V4, WAYS, Network

@@ -1,4 +1,4 @@
-"""The failures that the check ``flows`` finds, and what they explain.
+"""The failures that the check ``flows`` finds.
 
 Sources: RFC 2992 (ECMP by a hash of the five-tuple), IEEE 802.1AX (link aggregation), RFC
 5227 (IPv4 address conflicts).
@@ -11,83 +11,6 @@ from typing import Final
 from netduet.client.results.failure import Failure, Severity
 from netduet.client.results.location import Location
 from netduet.client.results.needs import Need
-
-LOSSES: Final[tuple[str, ...]] = (
-    "path.broken",
-    "udp.silent",
-    "udp.loss",
-    "churn.syn_lost",
-    "churn.not_served",
-    "churn.rate_limited",
-    "stream.new_connections",
-    "stream.old_connections",
-    "stream.outage",
-    "load.stalled",
-    "load.slow",
-    "load.loss",
-)
-"""Findings of other checks that follow from losses."""
-
-SIZES: Final[tuple[str, ...]] = (
-    *LOSSES,
-    "size.black_hole",
-    "size.stalled",
-    "udp.black_hole",
-    "udp.fragments",
-    "close.answer_cut",
-    "close.half_close",
-    "close.interrupted",
-)
-"""Findings of other checks that follow from packets of full size that vanish."""
-
-BREAKING: Final[tuple[str, ...]] = (
-    *SIZES,
-    "size.cut",
-    "idle.closed",
-    "idle.interrupted",
-    "idle.reset",
-    "idle.silent",
-    "close.fin_changed",
-    "close.reset_forged",
-    "close.reset_lost",
-    "churn.count_limited",
-    "churn.refused",
-    "churn.table_full",
-    "stream.restarted",
-    "load.cut",
-    "flows.udp_dead",
-    "flows.udp_port_range",
-)
-"""Findings of other checks that follow from connections that break, or are not made."""
-
-EXPLAINED_BALANCE: Final[tuple[str, ...]] = (
-    "balance.unhealthy_backend",
-    "balance.stopped_responding",
-    "balance.missing",
-    "balance.uneven",
-)
-"""Findings about backends that follow from paths, if no instance is missing."""
-
-INTERRUPTED_CONSEQUENCES: Final[tuple[str, ...]] = (
-    "close.interrupted",
-    "idle.closed",
-    "idle.interrupted",
-    "idle.reset",
-    "load.cut",
-    "size.cut",
-    "stream.old_connections",
-)
-"""Findings of other checks that follow from connections that are ended on the way."""
-
-TABLE_CONSEQUENCES: Final[tuple[str, ...]] = (
-    *BREAKING,
-    *EXPLAINED_BALANCE,
-    "churn.repeated_syn",
-    "flows.dead",
-    "idle.udp_forgotten",
-    "stream.flapping",
-)
-"""Findings of other checks that follow from a table without room for new flows."""
 
 _PATH_CAUSES: Final = (
     (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from netduet.client.checks.flows.failures import (
+from netduet.client.checks.flows.consequences import (
     BREAKING,
     EXPLAINED_BALANCE,
     INTERRUPTED_CONSEQUENCES,

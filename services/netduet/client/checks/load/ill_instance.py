@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.load.extent import TransferExtent
 from netduet.client.checks.load.findings import find_crawling, find_failures
 from netduet.client.checks.load.results import InstanceTransfer, TransferFlow
-from netduet.client.checks.load.transfer import Transfer, TransferExtent
+from netduet.client.checks.load.transfer import Transfer
 from netduet.client.net.framed_connection import open_connection
 from netduet.client.results.instance import instance_of
 from netduet.client.stats.instances import (

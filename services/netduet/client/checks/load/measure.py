@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from netduet.client.checks.identity.results import IdentityAnswer
 from netduet.client.checks.load.burst_probe import count_bursts
+from netduet.client.checks.load.extent import TransferExtent
 from netduet.client.checks.load.findings import find_crawling, find_failures
 from netduet.client.checks.load.ill_instance import transfer_by_instance
 from netduet.client.checks.load.latency_probe import LatencyProbe
@@ -28,7 +29,7 @@ from netduet.client.checks.load.results import (
     Phase,
     TransferFlow,
 )
-from netduet.client.checks.load.transfer import Transfer, TransferExtent
+from netduet.client.checks.load.transfer import Transfer
 from netduet.client.checks.tcp_options import HandshakeViews, scaling_removed
 from netduet.client.net.dial import Address, in_thread
 from netduet.client.net.framed_connection import FramedConnection, open_connection

@@ -14,9 +14,9 @@ import time
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from netduet.client.checks.load.extent import TransferExtent
 from netduet.client.checks.load.losses import MIN_LOST_SHARE, count_segments
 from netduet.client.checks.load.results import SenderTcpInfo, TransferFlow
 from netduet.client.checks.load.stall_evidence import stall_evidence
@@ -79,30 +79,6 @@ _REPORT_INTERVAL_SECONDS: Final = 0.05
 _INSPECT_INTERVAL_SECONDS: Final = 0.1
 _LAST_REPORT_SECONDS: Final = 0.8
 _PATTERN_COUNT: Final = 4
-
-
-_MAX_EXTENSION_SECONDS: Final = 0.9
-"""Seconds by which a transfer may be longer to carry its least number of bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransferExtent:
-    """Maximum duration and bytes of a transfer.
-
-    It is a little longer if it then carries ``least_bytes``: devices that cut connections
-    after a number of bytes must show on a busy host, too.
-    """
-
-    seconds: float
-    max_bytes: int
-    least_bytes: int = 0
-
-    def is_worth_longer(self, carried: int, seconds: float) -> bool:
-        """Whether the rest of the least bytes would follow soon at the rate so far."""
-        if not 0 < carried < self.least_bytes:
-            return False
-        needed = seconds * self.least_bytes / carried
-        return needed <= self.seconds + _MAX_EXTENSION_SECONDS
 
 
 class Transfer:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from netduet.client.checks.catalogue import ALIASES, CATALOGUE
-from netduet.client.checks.flows.failures import (
+from netduet.client.checks.flows.consequences import (
     BREAKING,
     EXPLAINED_BALANCE,
     LOSSES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netduet.client.checks.load.transfer import TransferExtent
+from netduet.client.checks.load.extent import TransferExtent
 from netduet.config.units import MIB
 
 EXTENT = TransferExtent(0.4, 24 * MIB, 20 * MIB)
