@@ -300,9 +300,10 @@ class CheckRunner:
         seconds = time.monotonic() - start
         stalled = self._stalls.stalled
         health = None
+        doubts = () if judgement.doubt is None else (judgement.doubt,)
         deadlines = [
             finding.missed_deadline.start
-            for finding in judgement.findings
+            for finding in (*judgement.findings, *doubts)
             if finding.missed_deadline is not None
             and weigh_starvation(finding, stalled).outcome is Outcome.FAIL
         ]

@@ -31,6 +31,7 @@ from netduet.client.checks.flows.results import (
 from netduet.client.results.location import Direction, Side
 from netduet.client.results.verdict import Figures, Finding, Judgement
 from netduet.client.stats.instances import FailingInstance
+from netduet.net.time_span import TimeSpan
 
 _MIN_TRIED_SHARE: Final = 0.9
 """Share of the planned ports below which a note says how many were not tried."""
@@ -44,19 +45,28 @@ def judge(result: FlowsResult, options: CheckOptions) -> Judgement:
     """Judge one address."""
     found = tuple(_findings(result, options.max_loss))
     remarks = () if found else tuple(_remarks(result))
-    tried = () if result.tcp is None else result.tcp.ports
-    if tried and not found and not any(port.passed for port in tried):
-        return _unjudged(result, len(tried), remarks)
+    tcp = result.tcp
+    if tcp is not None and not found and _is_silent(tcp):
+        return _unjudged(result, tcp, remarks)
     return Judgement(_summary(result), found, remarks, _figures(result))
 
 
-def _unjudged(result: FlowsResult, tried: int, remarks: tuple[str, ...]) -> Judgement:
+def _is_silent(flows: TransportFlows) -> bool:
+    """Whether ports were tried, and none of them passed."""
+    return bool(flows.ports) and not any(port.passed for port in flows.ports)
+
+
+def _unjudged(
+    result: FlowsResult, tcp: TransportFlows, remarks: tuple[str, ...]
+) -> Judgement:
     """Return that no port passes, which says nothing about single ones.
 
     Why new connections fail is for other checks to find.
     """
+    tried = len(tcp.ports)
     text = f"{result.address}: no connection was made from any of {tried} source ports"
-    doubt = Finding("path.broken", text, ((Side.CLIENT, text),))
+    missed = TimeSpan(tcp.first_start, tcp.end)
+    doubt = Finding("path.broken", text, ((Side.CLIENT, text),), missed_deadline=missed)
     return Judgement("", (), remarks, _figures(result), skipped=text, doubt=doubt)
 
 

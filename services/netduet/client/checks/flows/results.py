@@ -132,7 +132,8 @@ class TransportFlows(Timed):
     ``full_size`` is the largest packet's payload in bytes, 0 if none was tried;
     ``planned`` is how many ports were to be tried; ``path_mtus`` are those that the kernel
     assumed, the largest and the smallest, 0 if unknown. ``start`` and ``end`` are those of the
-    second stage, in monotonic seconds. ``first_datagrams`` is None if it was not looked into.
+    second stage, in monotonic seconds; the first one began at ``first_start`` (TCP alone).
+    ``first_datagrams`` is None if it was not looked into.
     """
 
     transport: FlowTransport
@@ -143,6 +144,7 @@ class TransportFlows(Timed):
     start: float = 0.0
     end: float = 0.0
     first_datagrams: FirstDatagrams | None = None
+    first_start: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ class TcpFlows:
 
     async def run(self) -> TransportFlows:
         """Return what passed from which source port."""
+        first_start = time.monotonic()
         ports = await self._try_all()
         start = time.monotonic()
         if any(each.first.passed for each in ports):
@@ -108,6 +109,7 @@ class TcpFlows:
             (max(self._mtus, default=0), min(self._mtus, default=0)),
             start,
             time.monotonic(),
+            first_start=first_start,
         )
 
     # The two stages

@@ -302,6 +302,7 @@ def test_no_connection_at_all_says_nothing_about_ports() -> None:
     assert not judgement.findings
     assert judgement.skipped.endswith("was made from any of 128 source ports")
     assert judgement.doubt is not None
+    assert judgement.doubt.missed_deadline is not None  # a starved end explains it
 
 
 # Held connections
