@@ -17,6 +17,7 @@ LOSSES: Final[tuple[str, ...]] = (
     "load.stalled",
     "load.slow",
     "load.loss",
+    "load.policed",
 )
 """Findings of other checks that follow from losses."""
 
