@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 
 import pytest
 
@@ -24,17 +25,20 @@ def root(stdout: str) -> str:
     return str(target["root"]["class"])
 
 
+def check(
+    netduet: NetduetCommand, port: int, token: str, *words: str
+) -> subprocess.CompletedProcess[str]:
+    """Check a server on loopback, with this token, "" for none."""
+    environment = {"NETDUET_CLIENT_TOKEN": token}
+    return netduet.run("check", *words, f"127.0.0.1:{port}", env=environment)
+
+
 def test_client_with_the_token_is_answered(
     netduet: NetduetCommand, serve_command: ServeCommand
 ) -> None:
     """All checks prove it, also those that connect by themselves."""
     server = serve_command(token=TOKEN)
-    done = netduet.run(
-        "check",
-        "--checks=path,size,close,churn,load",
-        f"127.0.0.1:{server.port}",
-        env={"NETDUET_CLIENT_TOKEN": TOKEN},
-    )
+    done = check(netduet, server.port, TOKEN, "--checks=path,size,close,churn,load")
     assert done.returncode == 0, done.stdout
     assert TOKEN not in done.stdout + done.stderr
     server.close()
@@ -47,12 +51,7 @@ def test_client_without_the_token_is_not_answered(
 ) -> None:
     """The verdict says why, and shows neither token."""
     server = serve_command(token=TOKEN)
-    done = netduet.run(
-        "check",
-        "--json",
-        f"127.0.0.1:{server.port}",
-        env={"NETDUET_CLIENT_TOKEN": token},
-    )
+    done = check(netduet, server.port, token, "--json")
     assert done.returncode == 1
     assert root(done.stdout) == "identity.unauthorized"
     server.close()
@@ -66,12 +65,7 @@ def test_token_is_no_obstacle_where_none_is_demanded(
 ) -> None:
     """Clients may have it before servers demand it."""
     server = serve_command()
-    done = netduet.run(
-        "check",
-        "--checks=path",
-        f"127.0.0.1:{server.port}",
-        env={"NETDUET_CLIENT_TOKEN": TOKEN},
-    )
+    done = check(netduet, server.port, TOKEN, "--checks=path")
     assert done.returncode == 0, done.stdout
 
 

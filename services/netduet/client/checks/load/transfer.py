@@ -185,7 +185,9 @@ class Transfer:
                 or all(pump.done() for pump in pumps)
             ):
                 return None
-            if self._idle_polls * _POLL_SECONDS >= self._stall_seconds():
+            idle = self._idle_polls * _POLL_SECONDS
+            # The second costs a look at all reports so far: only when it may matter.
+            if idle >= STALL_SECONDS and idle >= self._stall_seconds():
                 return TimeSpan(self._last_progress[1], now)
             if self._exhausted and not self._in_flight_bytes:
                 return None
